@@ -1,0 +1,40 @@
+/*
+ * Fair spinlocks (tickets: Mellor-Crummey and Scott 1991, section 2.1). FIFO among the waiters.
+ *
+ * The plain forms are for locks that no interrupt handler takes; the irq forms also keep this CPU's
+ * interrupts off while the lock is held, so that a handler which allocates cannot deadlock with the code it
+ * interrupted. docs/locking.md holds the one lock order.
+ */
+#pragma once
+
+#include <lib/platform.h>
+#include <lib/types.h>
+
+struct spinlock {
+	u32 next;    /* the ticket that the next taker draws */
+	u32 serving; /* the ticket that holds the lock */
+	const char *name;
+};
+
+#define SPINLOCK_INIT(lock_name) { 0, 0, lock_name }
+
+void spin_init(struct spinlock *l, const char *name);
+void spin_lock(struct spinlock *l);
+void spin_unlock(struct spinlock *l);
+bool spin_try_lock(struct spinlock *l);
+bool spin_is_locked(const struct spinlock *l);
+
+/* Returns what spin_unlock_irq() needs to put the interrupt flag back as it was. */
+static inline u64 spin_lock_irq(struct spinlock *l)
+{
+	u64 flags = irq_save();
+
+	spin_lock(l);
+	return flags;
+}
+
+static inline void spin_unlock_irq(struct spinlock *l, u64 flags)
+{
+	spin_unlock(l);
+	irq_restore(flags);
+}

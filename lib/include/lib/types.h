@@ -1,0 +1,51 @@
+/*
+ * The integer names that the whole kernel uses, and what every file needs of the compiler.
+ * Freestanding: nothing here (or in any lib/ header) needs a C library.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+
+#define static_assert _Static_assert
+
+#define KIB (1ull << 10)
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+#define TIB (1ull << 40)
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define __packed __attribute__((packed))
+#define __aligned(n) __attribute__((aligned(n)))
+#define __printf(fmt, args) __attribute__((format(printf, fmt, args)))
+#define __noinline __attribute__((noinline))
+#define __cold __attribute__((cold))
+#define __must_check __attribute__((warn_unused_result))
+#define __always_inline inline __attribute__((always_inline))
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+/* Negative errno values, with the numbers that they have elsewhere. */
+enum {
+	ENOENT = 2,
+	E2BIG = 7,
+	EAGAIN = 11,
+	ENOMEM = 12,
+	EFAULT = 14,
+	EBUSY = 16,
+	EEXIST = 17,
+	EINVAL = 22,
+	ENOSPC = 28,
+	ERANGE = 34,
+};

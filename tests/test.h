@@ -1,0 +1,136 @@
+/*
+ * The test framework. A test is one block, found by the linker:
+ *
+ *     TEST(buddy, coalesces_with_its_xor_buddy) { ... EXPECT_EQ(a, b); ... }
+ *
+ * Every file tests/unit/<x>_test.c (host and kernel) and tests/kernel/<x>_test.c (kernel only) is picked up without
+ * being named anywhere. EXPECT_ marks the test failed and goes on; ASSERT_ ends the test, from any depth of calls.
+ *
+ * After each test the leak gate compares pages and objects in use with those before it. Random tests take
+ * their randomness from test_rng(), which is seeded from the run's seed and the test's name, so `test=suite.name
+ * seed=N` repeats a test alone exactly as it went in the whole run.
+ */
+#pragma once
+
+#include <lib/rng.h>
+#include <lib/string.h>
+#include <lib/types.h>
+
+struct test {
+	const char *suite, *name, *file;
+	void (*run)(void);
+	int line;
+};
+
+#define TEST(suite_, name_)                                                                       \
+	static void test_##suite_##_##name_(void);                                                \
+	static const struct test test_record_##suite_##_##name_                                   \
+		__attribute__((section("strata_tests"), used, aligned(8))) = {                    \
+			#suite_, #name_, __FILE__, test_##suite_##_##name_, __LINE__              \
+		};                                                                                \
+	static void test_##suite_##_##name_(void)
+
+/* The running test's generator. */
+struct rng *test_rng(void);
+
+/* A line of diagnosis in the report: "# text". */
+void test_note(const char *fmt, ...) __printf(1, 2);
+
+/* Marks the running test as skipped, with a plain reason; it still ends by returning. */
+void test_skip(const char *reason);
+
+/* Runs all tests whose "suite.name" matches the pattern (NULL or "": all; `*`, `?`; a bare suite name means
+ * suite.*; several, separated by commas), prints KTAP, returns the number that failed; -ENOENT if none matched. */
+int test_run_all(const char *pattern, u64 seed);
+
+/* The seed of the current run. */
+u64 test_seed(void);
+
+/* --- below: what the macros are made of --- */
+
+void test_fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
+_Noreturn void test_end(void); /* ends the running test from any depth */
+
+/* Compares two integers of any type by value and sign; text is the operator. */
+bool test_compare(s64 a, bool a_negative, s64 b, bool b_negative, const char *op, const char *a_text,
+		  const char *b_text, const char *file, int line);
+bool test_compare_str(const char *a, const char *b, const char *a_text, const char *b_text,
+		      const char *file, int line);
+
+/* Integers and pointers alike become 64 bits and a sign. */
+#define TEST_IS_NEGATIVE_(x)                                                                      \
+	_Generic((x), signed char : (s64)(x) < 0, short : (s64)(x) < 0, int : (s64)(x) < 0,       \
+		 long : (s64)(x) < 0, long long : (s64)(x) < 0, char : (s64)(x) < 0, default : false)
+
+#define TEST_CMP_(a, b, op)                                                                       \
+	({                                                                                        \
+		__auto_type a_ = (a);                                                             \
+		__auto_type b_ = (b);                                                             \
+		test_compare((s64)a_, TEST_IS_NEGATIVE_(a_), (s64)b_, TEST_IS_NEGATIVE_(b_), op,  \
+			     #a, #b, __FILE__, __LINE__);                                         \
+	})
+
+#define TEST_TRUE_(cond, want)                                                                    \
+	({                                                                                        \
+		bool ok_ = !!(cond) == (want);                                                    \
+		if (!ok_)                                                                         \
+			test_fail(__FILE__, __LINE__, "%s is %s", #cond, (want) ? "false" : "true"); \
+		ok_;                                                                              \
+	})
+#define TEST_NULL_(p, want)                                                                       \
+	({                                                                                        \
+		const void *p_ = (const void *)(p);                                               \
+		bool ok_ = (p_ == NULL) == (want);                                                \
+		if (!ok_)                                                                         \
+			test_fail(__FILE__, __LINE__, "%s is %p, expected %s", #p, p_,            \
+				  (want) ? "NULL" : "not NULL");                                  \
+		ok_;                                                                              \
+	})
+#define TEST_STR_(a, b) test_compare_str(a, b, #a, #b, __FILE__, __LINE__)
+#define TEST_MUST_(ok) ((ok) ? (void)0 : test_end())
+
+#define EXPECT_TRUE(x) ((void)TEST_TRUE_(x, true))
+#define EXPECT_FALSE(x) ((void)TEST_TRUE_(x, false))
+#define EXPECT_EQ(a, b) ((void)TEST_CMP_(a, b, "=="))
+#define EXPECT_NE(a, b) ((void)TEST_CMP_(a, b, "!="))
+#define EXPECT_LT(a, b) ((void)TEST_CMP_(a, b, "<"))
+#define EXPECT_LE(a, b) ((void)TEST_CMP_(a, b, "<="))
+#define EXPECT_GT(a, b) ((void)TEST_CMP_(a, b, ">"))
+#define EXPECT_GE(a, b) ((void)TEST_CMP_(a, b, ">="))
+#define EXPECT_NULL(p) ((void)TEST_NULL_(p, true))
+#define EXPECT_NOT_NULL(p) ((void)TEST_NULL_(p, false))
+#define EXPECT_STREQ(a, b) ((void)TEST_STR_(a, b))
+
+#define ASSERT_TRUE(x) TEST_MUST_(TEST_TRUE_(x, true))
+#define ASSERT_FALSE(x) TEST_MUST_(TEST_TRUE_(x, false))
+#define ASSERT_EQ(a, b) TEST_MUST_(TEST_CMP_(a, b, "=="))
+#define ASSERT_NE(a, b) TEST_MUST_(TEST_CMP_(a, b, "!="))
+#define ASSERT_LT(a, b) TEST_MUST_(TEST_CMP_(a, b, "<"))
+#define ASSERT_LE(a, b) TEST_MUST_(TEST_CMP_(a, b, "<="))
+#define ASSERT_GT(a, b) TEST_MUST_(TEST_CMP_(a, b, ">"))
+#define ASSERT_GE(a, b) TEST_MUST_(TEST_CMP_(a, b, ">="))
+#define ASSERT_NULL(p) TEST_MUST_(TEST_NULL_(p, true))
+#define ASSERT_NOT_NULL(p) TEST_MUST_(TEST_NULL_(p, false))
+#define ASSERT_STREQ(a, b) TEST_MUST_(TEST_STR_(a, b))
+
+/* The statement must panic with a line that contains `text`. State that the statement changed before the
+ * panic stays changed; locks that it held stay held, so the checks under test come before any lock. */
+struct test_trap {
+	void *jump[5];
+};
+void test_trap_arm(struct test_trap *trap);
+void test_trap_disarm(void);
+bool test_trap_caught(const char *text, const char *file, int line);
+
+#define EXPECT_PANIC(text, ...)                                                                   \
+	({                                                                                        \
+		struct test_trap trap_;                                                           \
+		if (__builtin_setjmp(trap_.jump) == 0) {                                          \
+			test_trap_arm(&trap_);                                                    \
+			__VA_ARGS__;                                                              \
+			test_trap_disarm();                                                       \
+			test_fail(__FILE__, __LINE__, "no panic; expected \"%s\"", text);         \
+		} else {                                                                          \
+			(void)test_trap_caught(text, __FILE__, __LINE__);                         \
+		}                                                                                 \
+	})
