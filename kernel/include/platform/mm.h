@@ -28,7 +28,7 @@ static inline struct page *page_hint(const void *va)
 {
 	if (unlikely((u64)va >> 47 != 0x1ffff))
 		return NULL;
-	if (unlikely(*(const volatile u8 *)((s64)va >> 21) == 0))
+	if (unlikely(*(const volatile u8 *)((s64)va >> 21) != PAGEBLOCK_FULL))
 		return NULL;
 	return (struct page *)((s64)va >> 8 & ~15l);
 }

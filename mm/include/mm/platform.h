@@ -1,31 +1,44 @@
 /*
- * What mm/ needs of the machine beyond lib/platform.h. <platform/mm.h> (the kernel's or the host's, by -I path)
- * supplies as inline functions or macros:
+ * What mm/ needs of the machine beyond lib/platform.h. <platform/mm.h> (the kernel's or the host's,
+ * by -I path) supplies as inline functions or macros:
  *
  *   void *phys_to_virt(u64 pa)          the direct map: every byte of RAM has one fixed address
  *   u64 virt_to_phys(const void *va)    only for addresses in the direct map
- *   bool is_direct_map(const void *va)  whether the address lies in the direct map's region (RAM there or not)
- *   struct page *page_map               struct page of page frame 0; an array indexed by page frame number
- *   u8 *pageblock_map                   one byte for each 2 MiB block of physical addresses, indexed by pfn >> 9:
- *                                       0 where no page metadata below 2 MiB was ever written (mm/page.h)
+ *   bool is_direct_map(const void *va)  whether the address lies in the direct map's region (RAM
+ * there or not) struct page *page_map               struct page of page frame 0; an array indexed
+ * by page frame number u8 *pageblock_map                   one byte for each 2 MiB block of
+ * physical addresses, indexed by pfn >> 9: an enum pageblock_state; 0 for every block without RAM
  *   struct page *page_hint(const void *va)
- *                                       for any 64-bit value: the struct page of the page that holds it if that
- *                                       metadata may be read, otherwise NULL. O(1), no fault, trusts nothing.
+ *                                       for any 64-bit value: the struct page of the page that
+ * holds it if the value is an address in the direct map and its block's byte is PAGEBLOCK_FULL,
+ *                                       otherwise NULL. O(1), no fault, trusts nothing.
  *   PLATFORM_MAX_PA                     physical addresses at or above it cannot be reached
  */
 #pragma once
 
 #include <lib/platform.h>
 
+/*
+ * How much of a 2 MiB block's page metadata has ever been written. Page map memory is not cleared
+ * at boot (a terabyte's would take seconds), so nothing may be believed that the byte does not
+ * vouch for.
+ */
+enum pageblock_state {
+	PAGEBLOCK_UNKNOWN = 0, /* nothing */
+	PAGEBLOCK_HEAD =
+	    1, /* the first page's only: the block was a part, or the whole, of larger ones */
+	PAGEBLOCK_FULL = 2, /* all 512: it was split once, or lies at the edge of a range */
+};
+
 struct page;
 
 #include <platform/mm.h>
 
 /*
- * Makes page_map[first_pfn … end_pfn) and the pageblock bytes of those frames readable and writable. Frames
- * arrive in ascending, disjoint, 1 MiB-aligned runs. The backing store comes from `alloc` (physical,
- * page-aligned, contiguous; 0: none). Page map contents stay undefined; pageblock bytes become 0.
- * 0 or -ENOMEM.
+ * Makes page_map[first_pfn … end_pfn) and the pageblock bytes of those frames readable and
+ * writable. Frames arrive in ascending, disjoint, 1 MiB-aligned runs. The backing store comes from
+ * `alloc` (physical, page-aligned, contiguous; 0: none). Page map contents stay undefined;
+ * pageblock bytes become 0. 0 or -ENOMEM.
  */
 typedef u64 (*platform_page_source)(void *context, u64 length, u64 align);
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context);

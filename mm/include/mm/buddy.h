@@ -1,0 +1,57 @@
+/*
+ * The binary buddy algorithm (Knowlton 1965; Knuth, TAOCP 1, 2.5) over page frames. An instance
+ * owns a set of frames in [start, end) and their struct pages; it has no lock and no globals: the
+ * zone around it supplies the lock, a test owns a private instance. Frame 0 is never managed: 0
+ * means "none".
+ *
+ * Alloc and free cost at most one step an order (19), without any search. mm/buddy.c holds the
+ * theory.
+ */
+#pragma once
+
+#include <mm/page.h>
+
+struct buddy {
+	struct page *map; /* map[pfn] */
+	u8 *pageblock;    /* pageblock[pfn >> 9]: enum pageblock_state */
+	u32 start, end;   /* no block ever reaches outside */
+	u8 zone;          /* goes into struct page: blocks of two zones never merge */
+
+	u32 nonempty;        /* bit o is set while head[o] is not 0 */
+	u32 head[NR_ORDERS]; /* first free block of each order */
+	u32 nr_free_blocks[NR_ORDERS];
+	u64 nr_free_pages;    /* = Σ nr_free_blocks[o] << o */
+	u64 nr_managed_pages; /* all that were ever added */
+	u64 nr_splits, nr_merges;
+};
+
+/* start < end; both may have any alignment. pageblock bytes and page metadata outside what is added
+ * stay untouched, but for the 2 MiB blocks at the edges of added ranges. */
+void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32 end, u8 zone);
+
+/* Frames [start, end) become free. They must be inside the instance's bounds and not yet managed.
+ * Costs one write a maximal block, and up to 512 at an edge that is not 2 MiB-aligned. */
+void buddy_add_range(struct buddy *b, u32 start, u32 end);
+
+/* The first frame of a block of 2^order pages (type PAGE_ALLOCATED), or 0 when there is none. order
+ * <= MAX_ORDER. */
+u32 buddy_alloc(struct buddy *b, unsigned order);
+
+/* Gives back a block exactly as allocated. Panics, naming the fault, if the frame is not the head
+ * of an allocated (or cached) block of that order in this instance. */
+void buddy_free(struct buddy *b, u32 pfn, unsigned order);
+
+/* Why [pfn, pfn + 2^order) may not be freed: "double free", "wrong order" … NULL: it may. */
+const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order);
+
+/* Keeps the first nr_pages of an allocated block of 2^order pages and frees the rest; what remains
+ * is a run with one head (PAGE_ALLOCATED, and `order` that of the smallest block that would hold
+ * it), to be freed by buddy_free_run only. */
+void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages);
+void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
+
+/* Turns an allocated block into 2^order allocated blocks of one page. */
+void buddy_shatter(struct buddy *b, u32 pfn, unsigned order);
+
+/* Walks all free lists and all metadata. NULL, or the broken invariant: "B1: …". */
+const char *buddy_check(const struct buddy *b);

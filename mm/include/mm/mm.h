@@ -1,0 +1,26 @@
+/*
+ * The memory manager, whole: includes every public header of mm/.
+ */
+#pragma once
+
+#include <mm/bootmem.h>
+#include <mm/gfp.h>
+#include <mm/kmalloc.h>
+#include <mm/memmap.h>
+#include <mm/page.h>
+#include <mm/page_alloc.h>
+#include <mm/reclaim.h>
+#include <mm/site.h>
+#include <mm/slab.h>
+#include <mm/stats.h>
+#include <mm/zone.h>
+
+/*
+ * From the memory map to kmalloc: page map, zones, buddy, caches. Afterwards the boot allocator is
+ * finished and all usable memory can be allocated. One CPU. May be called again on the host, after
+ * the machine was made anew. Panics with one line when there is too little memory.
+ */
+void mm_init(struct memmap *map, struct bootmem *boot);
+
+/* Every layer's check, left to right. NULL, or the broken invariant. */
+const char *mm_check(void);

@@ -1,0 +1,31 @@
+/*
+ * The state of the whole memory manager in numbers and text. Snapshots: other CPUs go on.
+ */
+#pragma once
+
+#include <mm/zone.h>
+
+struct mm_usage {
+	u64 managed_pages; /* all that the page allocator ever received */
+	u64 free_pages;    /* in the buddies */
+	u64 cached_pages;  /* in the CPUs' caches */
+	u64 slab_pages;    /* in slabs, and slab metadata */
+	u64 large_pages;   /* of kmallocs above the size classes */
+	u64 used_pages; /* managed - free - cached: all allocated ones, slab and large included */
+	u64 peak_used_pages; /* the highest used_pages since the last mm_reset_peak() */
+	u64 live_objects; /* slab objects with an owner, and large kmallocs; without the manager's
+	                     own */
+};
+
+void mm_usage(struct mm_usage *out);
+void mm_reset_peak(void);
+
+/* For people: one screen each, through kprintf. */
+void stats_print_mem(void);       /* totals */
+void stats_print_zones(void);     /* a line a zone */
+void stats_print_buddyinfo(void); /* free blocks by order, and how fragmented free memory is */
+void stats_print_slabinfo(void);  /* a line a cache */
+void stats_print_sites(void);     /* live bytes and objects by call site */
+void stats_print_page(u64 pfn);   /* one page in words */
+void stats_print_map(unsigned columns,
+                     unsigned rows); /* ASCII map by type and order, with legend */

@@ -1,0 +1,61 @@
+/*
+ * Zones: a node's memory by address limit, each a buddy with a lock and watermarks. Nodes: NUMA
+ * domains.
+ */
+#pragma once
+
+#include <lib/spinlock.h>
+#include <mm/buddy.h>
+#include <mm/gfp.h>
+
+enum zone_kind { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, NR_ZONE_KINDS };
+
+#define MAX_NODES 8
+#define ZONE_ID(node, kind) ((u8)((node) << 2 | (kind)))
+#define MAX_ZONES (MAX_NODES * 4)
+
+/* Z: guarded by lock. C: constant after init. */
+struct zone {
+	struct spinlock lock;
+	struct buddy buddy; /* Z */
+	const char *name;   /* C: "DMA", "DMA32", "NORMAL" */
+	u8 id, node, kind;  /* C */
+	u64 nr_allocs, nr_frees,
+	    nr_failures;          /* Z: blocks taken from and given to the buddy; NULLs */
+	u64 nr_lock_acquisitions; /* Z */
+};
+
+extern struct zone
+    zone_table[MAX_ZONES]; /* indexed by zone id; an unused zone has no managed pages */
+
+static inline struct zone *page_zone(const struct page *page)
+{
+	return &zone_table[page->zone];
+}
+
+/* The next zone with memory after z in id order; zone_next(NULL) is the first. NULL at the end. */
+struct zone *zone_next(const struct zone *z);
+#define for_each_zone(z) for (struct zone *z = zone_next(NULL); z != NULL; z = zone_next(z))
+
+/* Frame bounds of a zone kind: [zone_kind_start, zone_kind_end). */
+u64 zone_kind_start_pfn(enum zone_kind kind);
+u64 zone_kind_end_pfn(enum zone_kind kind);
+
+void zone_init_all(void);
+
+/* Frames become free memory of the node, in the zones that they fall into. One CPU, at boot, or
+ * later with the zone's lock free. Neighbouring free blocks merge. */
+void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn);
+
+/* From the buddy itself, past the per-CPU caches. Any context. zone_alloc: NULL when there is none.
+ */
+struct page *zone_alloc(struct zone *z, unsigned order);
+void zone_free(struct zone *z, struct page *page, unsigned order);
+
+/* Up to n blocks under one acquisition of the lock; returns how many. */
+unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, u32 pfn[]);
+void zone_free_batch(struct zone *z, unsigned order, unsigned n, const u32 pfn[]);
+
+u64 zone_free_pages(const struct zone *z);
+
+const char *zone_check(struct zone *z);
