@@ -44,9 +44,11 @@ void buddy_free(struct buddy *b, u32 pfn, unsigned order);
 /* Why [pfn, pfn + 2^order) may not be freed: "double free", "wrong order" … NULL: it may. */
 const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order);
 
-/* Keeps the first nr_pages of an allocated block of 2^order pages and frees the rest; what remains
- * is a run with one head (PAGE_ALLOCATED, and `order` that of the smallest block that would hold
- * it), to be freed by buddy_free_run only. */
+/*
+ * Runs: contiguous pages in any number. buddy_trim() keeps the first nr_pages (1 … 2^order) of an
+ * allocated block and frees the rest; what remains has one head, of order ORDER_RUN, and is freed
+ * by buddy_free_run() only, which panics unless it is given exactly that run.
+ */
 void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages);
 void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 

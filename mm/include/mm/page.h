@@ -23,6 +23,9 @@
 #define MAX_ORDER 18
 #define NR_ORDERS (MAX_ORDER + 1)
 
+/* In a head's `order`: not a power-of-two block but a run of `nr_pages` pages. */
+#define ORDER_RUN 31
+
 /* A pageblock: 512 pages, 2 MiB. */
 #define PAGEBLOCK_ORDER 9
 #define PAGEBLOCK_PAGES (1u << PAGEBLOCK_ORDER)
@@ -34,8 +37,7 @@ enum page_type {
 	PAGE_CACHED,    /* head of a free block, in a CPU's cache */
 	PAGE_ALLOCATED, /* head of a block that a user of alloc_pages() holds */
 	PAGE_SLAB,      /* part of a slab: `slab` is valid */
-	PAGE_LARGE,     /* head of a kmalloc above the size classes: `bytes`, `nr_pages`, `site` are
-	                   valid */
+	PAGE_LARGE,     /* head of a kmalloc above the size classes */
 	NR_PAGE_TYPES
 };
 
@@ -58,9 +60,9 @@ struct page {
 			u32 unused_slab;
 			struct slab *slab;
 		};
-		struct {              /* PAGE_LARGE */
+		struct { /* heads with ORDER_RUN; `bytes` and `site` only in PAGE_LARGE */
+			u32 nr_pages; /* from the head on */
 			u32 bytes;    /* as requested */
-			u32 nr_pages; /* what it occupies, from the head on */
 			u32 site;     /* the call site's tag */
 		};
 	} __packed;
@@ -100,10 +102,13 @@ static inline struct page *virt_to_page(const void *va)
  * of 2 MiB and more that was never split). For any number. O(1). */
 struct page *page_lookup(u64 pfn);
 
-/* The head of the block that contains the frame, whatever its type (for slabs: the page itself), or
+/*
+ * The head of the block that contains the frame, whatever its type (for slabs: the page itself), or
  * NULL when the page allocator does not know the frame. O(orders). The answer is stable only while
- * the block's owner or lock keeps it. */
+ * the block's owner or lock keeps it. The second form looks into a private page map.
+ */
 struct page *page_block_of(u64 pfn);
+struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn);
 
 /* "free", "slab" … */
 const char *page_type_name(unsigned type);

@@ -1,0 +1,391 @@
+/*
+ * The buddy allocator: which page frames are free, in blocks of 2^order.
+ *
+ * Idea (Knowlton, CACM 1965; Knuth, TAOCP 1, 2.5). A block of 2^order frames starts at a multiple
+ * of 2^order. Split in two, its halves are buddies; their first frames differ in one bit, so the
+ * buddy of a block is found by XOR: pfn ^ 2^order. Freeing a block whose buddy is free too makes
+ * the parent block again, and so on upward.
+ *
+ * Free blocks of one order form a list through their heads' struct pages (frame numbers, not
+ * pointers). A mask of the non-empty orders turns "the smallest block that is large enough" into
+ * one bit-scan. So allocation and free cost at most one list operation an order, and never search.
+ *
+ * Metadata is written when it is first needed. Bringing up memory writes one struct page a maximal
+ * block, not one a page; splitting a block of 2 MiB for the first time writes the 512 of its
+ * pageblock. The pageblock byte says how much may be believed: on a real machine, what was never
+ * written holds whatever the last boot left there.
+ *
+ * Invariants, which buddy_check() walks and names:
+ *   B1  a member of free list `o` is a PAGE_FREE head of order o in this zone, aligned to 2^o,
+ * inside the bounds B2  list links are symmetric, and 0 ends both directions B3  bit o of nonempty
+ * is set exactly while list o has members; nr_free_blocks[o] is its length B4  nr_free_pages = Σ
+ * nr_free_blocks[o] << o B5  no free block has a free buddy of its own order (they would have
+ * merged) B6  the pageblock byte vouches for each free head: at least HEAD from 2 MiB up, FULL
+ * below B7  inside a free block every vouched-for page but the head is PAGE_INNER B8  every
+ * vouched-for PAGE_FREE page is on a list: walking the metadata finds nr_free_pages pages
+ *
+ * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c).
+ */
+#include <lib/assert.h>
+#include <mm/buddy.h>
+
+static u32 head_word(enum page_type type, unsigned order, u8 zone)
+{
+	return (u32)type | order << 8 | (u32)zone << 16;
+}
+
+static u32 block_pages(unsigned order)
+{
+	return 1u << order;
+}
+
+/* The largest order of a block that may start at pfn and has at most nr_pages. */
+static unsigned largest_order(u32 pfn, u32 nr_pages)
+{
+	unsigned by_size = highest_bit(nr_pages);
+	unsigned by_alignment = lowest_bit(pfn);
+	unsigned order = by_size < by_alignment ? by_size : by_alignment;
+
+	return order < MAX_ORDER ? order : MAX_ORDER;
+}
+
+static u8 pageblock_state(const struct buddy *b, u32 pfn)
+{
+	return __atomic_load_n(&b->pageblock[pfn >> PAGEBLOCK_ORDER], __ATOMIC_ACQUIRE);
+}
+
+static void set_pageblock_state(struct buddy *b, u32 pfn, u8 state)
+{
+	__atomic_store_n(&b->pageblock[pfn >> PAGEBLOCK_ORDER], state, __ATOMIC_RELEASE);
+}
+
+/* Whether the metadata of this one frame may be believed. */
+static bool is_vouched(const struct buddy *b, u32 pfn)
+{
+	u8 state = pageblock_state(b, pfn);
+
+	return state == PAGEBLOCK_FULL ||
+	       (state == PAGEBLOCK_HEAD && is_aligned(pfn, PAGEBLOCK_PAGES));
+}
+
+/* Writes all 512 heads of the pageblock; whoever covers it as a larger block rewrites that block's
+ * head afterwards. */
+static void fill_pageblock(struct buddy *b, u32 pfn, enum page_type type)
+{
+	struct page *page = &b->map[align_down(pfn, PAGEBLOCK_PAGES)];
+	u32 word = head_word(type, 0, b->zone);
+
+	for (unsigned i = 0; i < PAGEBLOCK_PAGES; i++)
+		page[i].head = word;
+	set_pageblock_state(b, pfn, PAGEBLOCK_FULL);
+}
+
+/* Makes the metadata of a block of this order at pfn believable, before its head is written. */
+static void vouch(struct buddy *b, u32 pfn, unsigned order)
+{
+	u8 state = pageblock_state(b, pfn);
+
+	if (order < PAGEBLOCK_ORDER && state != PAGEBLOCK_FULL)
+		fill_pageblock(b, pfn, PAGE_INNER);
+	else if (state == PAGEBLOCK_UNKNOWN)
+		set_pageblock_state(b, pfn, PAGEBLOCK_HEAD);
+}
+
+static void push(struct buddy *b, u32 pfn, unsigned order)
+{
+	struct page *page = &b->map[pfn];
+	u32 next = b->head[order];
+
+	page->head = head_word(PAGE_FREE, order, b->zone);
+	page->next = next;
+	page->prev = 0;
+	if (next)
+		b->map[next].prev = pfn;
+	b->head[order] = pfn;
+	b->nonempty |= 1u << order;
+	b->nr_free_blocks[order]++;
+	b->nr_free_pages += block_pages(order);
+}
+
+/* Both neighbours must point back, or the list was written over. */
+static void unlink(struct buddy *b, u32 pfn, unsigned order)
+{
+	const struct page *page = &b->map[pfn];
+	u32 next = page->next, prev = page->prev;
+
+	if (unlikely((prev ? b->map[prev].next : b->head[order]) != pfn ||
+	             (next && b->map[next].prev != pfn)))
+		panic("buddy: free list corrupted pfn=%#x order=%u next=%#x prev=%#x", pfn, order,
+		      next, prev);
+	if (prev)
+		b->map[prev].next = next;
+	else
+		b->head[order] = next;
+	if (next)
+		b->map[next].prev = prev;
+	if (b->head[order] == 0)
+		b->nonempty &= ~(1u << order);
+	b->nr_free_blocks[order]--;
+	b->nr_free_pages -= block_pages(order);
+}
+
+/*
+ * Below 2 MiB the buddy shares pfn's pageblock, whose metadata is all there, and a frame that is
+ * not ours says so by its type or zone. From 2 MiB up it may lie anywhere.
+ */
+static bool can_merge(const struct buddy *b, u32 buddy, unsigned order)
+{
+	if (order >= PAGEBLOCK_ORDER) {
+		if (buddy < b->start || buddy + block_pages(order) > b->end)
+			return false;
+		if (pageblock_state(b, buddy) == PAGEBLOCK_UNKNOWN)
+			return false;
+	}
+	return b->map[buddy].head == head_word(PAGE_FREE, order, b->zone);
+}
+
+/* Merge upward while the buddy is free at the same order (B5), then list the result. */
+static void release(struct buddy *b, u32 pfn, unsigned order)
+{
+	while (order < MAX_ORDER) {
+		u32 buddy = pfn ^ block_pages(order);
+
+		if (!can_merge(b, buddy, order))
+			break;
+		unlink(b, buddy, order);
+		b->map[pfn | block_pages(order)].head = head_word(PAGE_INNER, 0, b->zone);
+		pfn &= ~block_pages(order);
+		order++;
+		b->nr_merges++;
+	}
+	push(b, pfn, order);
+}
+
+/* [start, end), already vouched for or inside blocks of ours, becomes free in the largest blocks it
+ * can hold. */
+static void release_range(struct buddy *b, u32 start, u32 end)
+{
+	while (start < end) {
+		unsigned order = largest_order(start, end - start);
+
+		vouch(b, start, order);
+		release(b, start, order);
+		start += block_pages(order);
+	}
+}
+
+/* The part of [start, end) in this one pageblock, which the range does not cover whole. */
+static void add_edge(struct buddy *b, u32 start, u32 end)
+{
+	if (pageblock_state(b, start) != PAGEBLOCK_FULL)
+		fill_pageblock(b, start, PAGE_NONE);
+	for (u32 pfn = start; pfn < end; pfn++) {
+		if (b->map[pfn].type != PAGE_NONE)
+			panic("buddy: frame added twice pfn=%#x", pfn);
+		b->map[pfn].head = head_word(PAGE_INNER, 0, b->zone);
+	}
+}
+
+void buddy_add_range(struct buddy *b, u32 start, u32 end)
+{
+	assert(start != 0 && start >= b->start && start < end && end <= b->end);
+	for (u32 pfn = start; pfn < end;) {
+		u32 block_end = (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+		u32 stop = block_end < end ? block_end : end;
+
+		if (stop - pfn < PAGEBLOCK_PAGES) {
+			add_edge(b, pfn, stop);
+		} else {
+			stop = (u32)align_down(end, PAGEBLOCK_PAGES);
+		}
+		pfn = stop;
+	}
+	release_range(b, start, end);
+	b->nr_managed_pages += end - start;
+}
+
+u32 buddy_alloc(struct buddy *b, unsigned order)
+{
+	u32 fitting, pfn;
+	unsigned from;
+
+	if (order > MAX_ORDER)
+		return 0;
+	fitting = b->nonempty >> order;
+	if (fitting == 0)
+		return 0;
+	from = order + lowest_bit(fitting);
+	pfn = b->head[from];
+	unlink(b, pfn, from);
+	for (; from > order; b->nr_splits++) {
+		from--;
+		vouch(b, pfn + block_pages(from), from);
+		push(b, pfn + block_pages(from), from);
+	}
+	b->map[pfn].head = head_word(PAGE_ALLOCATED, order, b->zone);
+	return pfn;
+}
+
+/* What is wrong with freeing a frame that is no head: it depends on the block around it. */
+static const char *inner_fault(const struct buddy *b, u32 pfn)
+{
+	const struct page *head = page_block_in(b->map, b->pageblock, pfn);
+
+	if (head == NULL || head->zone != b->zone)
+		return "not RAM";
+	return head->type == PAGE_FREE ? "double free" : "not the head of a block";
+}
+
+const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order)
+{
+	const struct page *page = &b->map[pfn];
+
+	if (order > MAX_ORDER)
+		return "impossible order";
+	if (pfn < b->start || pfn >= b->end)
+		return "not RAM of this zone";
+	if (!is_vouched(b, pfn))
+		return inner_fault(b, pfn);
+	switch (page->type) {
+	case PAGE_ALLOCATED:
+	case PAGE_CACHED:
+		return page->order == order ? NULL : "wrong order";
+	case PAGE_FREE:
+		return "double free";
+	case PAGE_INNER:
+		return inner_fault(b, pfn);
+	case PAGE_SLAB:
+		return "in use by a slab";
+	case PAGE_LARGE:
+		return "in use by kmalloc";
+	default:
+		return "not RAM";
+	}
+}
+
+void buddy_free(struct buddy *b, u32 pfn, unsigned order)
+{
+	const char *fault = buddy_free_fault(b, pfn, order);
+
+	if (unlikely(fault != NULL))
+		panic("buddy: %s pfn=%#x order=%u", fault, pfn, order);
+	release(b, pfn, order);
+}
+
+void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages)
+{
+	struct page *head = &b->map[pfn];
+
+	assert(nr_pages > 0 && nr_pages <= block_pages(order));
+	assert(head->type == PAGE_ALLOCATED && head->order == order);
+	release_range(b, pfn + nr_pages, pfn + block_pages(order));
+	/* Last, because releasing a tail in the head's own pageblock may have filled that. */
+	head->head = head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone);
+	head->nr_pages = nr_pages;
+}
+
+void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages)
+{
+	struct page *head = &b->map[pfn];
+
+	if (pfn < b->start || pfn >= b->end || !is_vouched(b, pfn) ||
+	    head->head != head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone) ||
+	    head->nr_pages != nr_pages)
+		panic("buddy: not a run of this length pfn=%#x pages=%u", pfn, nr_pages);
+	head->head = head_word(PAGE_INNER, 0, b->zone);
+	release_range(b, pfn, pfn + nr_pages);
+}
+
+void buddy_shatter(struct buddy *b, u32 pfn, unsigned order)
+{
+	assert(b->map[pfn].type == PAGE_ALLOCATED && b->map[pfn].order == order);
+	for (u32 i = 0; i < block_pages(order); i++) {
+		vouch(b, pfn + i, 0);
+		b->map[pfn + i].head = head_word(PAGE_ALLOCATED, 0, b->zone);
+	}
+}
+
+void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32 end, u8 zone)
+{
+	assert(start < end);
+	*b = (struct buddy){
+	    .map = map, .pageblock = pageblock, .start = start, .end = end, .zone = zone};
+}
+
+/* B5, B6 and B7 for one free block. */
+static const char *check_block(const struct buddy *b, u32 pfn, unsigned order)
+{
+	if (order < MAX_ORDER && can_merge(b, pfn ^ block_pages(order), order))
+		return "B5: two free buddies of one order were not merged";
+	if (order < PAGEBLOCK_ORDER ? pageblock_state(b, pfn) != PAGEBLOCK_FULL
+	                            : !is_vouched(b, pfn))
+		return "B6: a free block's pageblock byte does not vouch for it";
+	for (u32 i = 1; i < block_pages(order);) {
+		u8 state = pageblock_state(b, pfn + i);
+
+		if (is_vouched(b, pfn + i) && b->map[pfn + i].type != PAGE_INNER)
+			return "B7: a page inside a free block is not PAGE_INNER";
+		i = state == PAGEBLOCK_FULL ? i + 1
+		                            : (u32)align_down(i, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+	}
+	return NULL;
+}
+
+static const char *check_list(const struct buddy *b, unsigned order)
+{
+	u32 prev = 0, count = 0;
+
+	for (u32 pfn = b->head[order]; pfn != 0; prev = pfn, pfn = b->map[pfn].next) {
+		const char *fault;
+
+		if (pfn < b->start || pfn >= b->end || !is_aligned(pfn, block_pages(order)) ||
+		    b->map[pfn].head != head_word(PAGE_FREE, order, b->zone))
+			return "B1: a member of a free list is not a free head of its order";
+		if (b->map[pfn].prev != prev)
+			return "B2: a free list's links are not symmetric";
+		if (++count > b->nr_free_blocks[order])
+			return "B3: a free list is longer than its count";
+		fault = check_block(b, pfn, order);
+		if (fault)
+			return fault;
+	}
+	if (count != b->nr_free_blocks[order] || (count != 0) != (b->nonempty >> order & 1))
+		return "B3: a free list's count or bit is wrong";
+	return NULL;
+}
+
+/* All free pages that the metadata knows, listed or not. */
+static u64 count_free_pages(const struct buddy *b)
+{
+	u64 nr = 0;
+
+	for (u32 pfn = b->start; pfn < b->end;) {
+		const struct page *page = &b->map[pfn];
+		u8 state = pageblock_state(b, pfn);
+
+		if (is_vouched(b, pfn) && page->type == PAGE_FREE && page->zone == b->zone)
+			nr += block_pages(page->order);
+		pfn = state == PAGEBLOCK_FULL
+		          ? pfn + 1
+		          : (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+	}
+	return nr;
+}
+
+const char *buddy_check(const struct buddy *b)
+{
+	u64 nr_free = 0;
+
+	for (unsigned order = 0; order <= MAX_ORDER; order++) {
+		const char *fault = check_list(b, order);
+
+		if (fault)
+			return fault;
+		nr_free += (u64)b->nr_free_blocks[order] << order;
+	}
+	if (nr_free != b->nr_free_pages || nr_free > b->nr_managed_pages)
+		return "B4: the number of free pages is not the sum of the free blocks";
+	if (count_free_pages(b) != nr_free)
+		return "B8: a free block is on no list";
+	return NULL;
+}

@@ -1,0 +1,63 @@
+/*
+ * struct page and the page map: what may be read of them, and their names.
+ *
+ * The page map is one array indexed by page frame number. Its memory is never cleared, so that a
+ * terabyte comes up as fast as a megabyte; pageblock_map says which entries were ever written
+ * (mm/buddy.c writes both). Everything that starts from a number that may be wrong (a stray
+ * pointer, a user's question) goes through page_lookup().
+ */
+#include <mm/page.h>
+
+static bool is_vouched(const u8 *pageblock, u64 pfn)
+{
+	u8 state = __atomic_load_n(&pageblock[pfn >> PAGEBLOCK_ORDER], __ATOMIC_ACQUIRE);
+
+	return state == PAGEBLOCK_FULL ||
+	       (state == PAGEBLOCK_HEAD && is_aligned(pfn, PAGEBLOCK_PAGES));
+}
+
+struct page *page_lookup(u64 pfn)
+{
+	if (pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT || !is_vouched(pageblock_map, pfn))
+		return NULL;
+	return &page_map[pfn];
+}
+
+u64 page_block_pages(const struct page *head)
+{
+	return head->order == ORDER_RUN ? head->nr_pages : 1ull << head->order;
+}
+
+/* Candidates for the head are the frame rounded down to each order; the first that is a head
+ * decides. */
+struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn)
+{
+	for (unsigned order = 0; order <= MAX_ORDER; order++) {
+		u64 head = align_down(pfn, 1ull << order);
+		struct page *page = &map[head];
+
+		if (!is_vouched(pageblock, head) || page->type == PAGE_INNER)
+			continue;
+		if (page->type == PAGE_NONE)
+			return NULL;
+		return pfn - head < page_block_pages(page) ? page : NULL;
+	}
+	return NULL;
+}
+
+struct page *page_block_of(u64 pfn)
+{
+	return pfn < PLATFORM_MAX_PA >> PAGE_SHIFT ? page_block_in(page_map, pageblock_map, pfn)
+	                                           : NULL;
+}
+
+const char *page_type_name(unsigned type)
+{
+	static const char *const names[NR_PAGE_TYPES] = {
+	    [PAGE_NONE] = "none",           [PAGE_INNER] = "inner", [PAGE_FREE] = "free",
+	    [PAGE_CACHED] = "cached",       [PAGE_SLAB] = "slab",   [PAGE_LARGE] = "large",
+	    [PAGE_ALLOCATED] = "allocated",
+	};
+
+	return type < NR_PAGE_TYPES ? names[type] : "unknown";
+}
