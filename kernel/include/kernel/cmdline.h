@@ -1,0 +1,37 @@
+/*
+ * The kernel's command line: words `name` or `name=value`, separated by blanks; quotes ("…" or '…') keep blanks in a
+ * value. The table of options, with defaults and help texts, is in kernel/cmdline.c and nowhere else.
+ */
+#pragma once
+
+#include <boot/boot_info.h>
+#include <lib/types.h>
+
+#define OPTION_TEXT_MAX 128
+
+struct options {
+	bool test, bench, monitor, quiet, safe;
+	char test_pattern[OPTION_TEXT_MAX]; /* "" is all tests */
+	char replay[OPTION_TEXT_MAX];       /* the engine; "" is no replay */
+	char slab_debug[OPTION_TEXT_MAX];
+	char console[OPTION_TEXT_MAX]; /* "" is all there are */
+	bool has_seed;
+	u64 seed;
+	u64 mem; /* bytes; usable memory at or above this address is not used */
+	u64 maxcpus;
+	u64 loglevel; /* 0 … 7 */
+	u32 nr_problems; /* words that were reported and ignored */
+};
+
+/*
+ * Sets *o to the defaults and then to what the text says. Unknown and malformed words are reported in one log line
+ * each and ignored. skip_image: the first word is the image's name (Multiboot1 passes it, Multiboot2 does not).
+ */
+void options_parse(const char *text, bool skip_image, struct options *o);
+
+/* Parses the boot loader's text into the options that options() returns from then on. */
+void cmdline_init(const struct boot_info *info);
+const struct options *options(void);
+
+/* Prints the table of options. */
+void cmdline_help(void);

@@ -1,0 +1,20 @@
+/*
+ * From the boot loader's bytes to a running page allocator, with an account of every byte.
+ */
+#pragma once
+
+#include <boot/boot_info.h>
+#include <mm/memmap.h>
+
+/* Reads what the loader left at info_pa. Ends the machine with one line when it is unusable. */
+void memory_read_boot_info(u32 magic, u64 info_pa);
+
+/* Map, boot memory, page tables, page allocator. Ends the machine with one line when memory is too small. */
+void memory_init(void);
+
+/* Valid after the functions above. */
+const struct boot_info *boot_info(void);
+const struct memmap *memory_map(void);
+
+/* The account: what each byte of RAM is used for; memory_init() logs it. */
+void memory_print_account(void);
