@@ -1,0 +1,288 @@
+# Strata's build: one file, not recursive, no source file is named. Start with `make help`.
+#
+# Sources are found by folder (a new file needs no change here), every object depends on the headers that it
+# really included (-MMD) and on a stamp that holds its flags: changing CC, CONFIG or a flag rebuilds what it must,
+# deleting a source links again, and a build with nothing to do starts no process but make's own.
+#
+# A layer sees the headers of the layers below it and no others, by its own -I list: see "Layers".
+
+# --- Options: `#? NAME (default) meaning` is what `make help` prints ---
+
+#? BUILD (build): the folder for everything that is made
+BUILD ?= build
+#? CONFIG (debug): debug has the inner checks; release has none of them and is what to measure
+CONFIG ?= debug
+#? CC (gcc): the compiler, gcc or clang; on other hosts than x86_64 a cross compiler is looked for
+#? HOSTCC (as CC where it runs here): the compiler of the programs that run on this machine
+#? LD (ld), NASM (nasm), PYTHON (python3): the other tools
+NASM ?= nasm
+PYTHON ?= python3
+#? WERROR (0): 1 makes warnings errors, as CI does
+WERROR ?= 0
+#? V (0): 1 shows every command
+V ?= 0
+#? QEMU (qemu-system-x86_64): the emulator
+QEMU ?= qemu-system-x86_64
+#? MEM (512M): memory of the machine that run, debug, test-kernel, bench and replay start
+MEM ?= 512M
+#? CPU (max): its processor model; qemu64 is the poorest that boots
+CPU ?= max
+#? UEFI (0): 1 boots UEFI firmware (OVMF) instead of a BIOS, for run
+UEFI ?= 0
+#? CMDLINE (empty): the kernel's command line, for run and debug
+CMDLINE ?=
+#? TEST (all): which tests test-host and test-kernel run: suite, suite.name, * and ?, commas
+TEST ?=
+#? SEED (random): repeats the run with this seed
+SEED ?=
+#? TRACE (none): the trace for replay, plain text or .xz
+TRACE ?=
+#? TIMEOUT (180): seconds after which a test boot counts as hung
+TIMEOUT ?= 180
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter $(CONFIG),debug release),)
+$(error CONFIG=$(CONFIG) is not known: use CONFIG=debug or CONFIG=release)
+endif
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$1' '$(subst $(CURDIR)/,,$2)')
+
+# --- Compilers ---
+
+ifeq ($(origin CC),default)
+CC := $(or $(firstword $(foreach c,$(if $(filter x86_64 amd64,$(shell uname -m)),gcc) \
+	x86_64-elf-gcc x86_64-linux-gnu-gcc clang,$(if $(shell command -v $c),$c))),gcc)
+endif
+CC_NAME := $(if $(findstring clang,$(CC)),clang,gcc)
+CROSS := $(patsubst %gcc,%,$(filter x86_64-elf-gcc x86_64-linux-gnu-gcc,$(notdir $(CC))))
+HOSTCC ?= $(if $(CROSS),cc,$(CC))
+HOSTCC_NAME := $(if $(findstring clang,$(HOSTCC)),clang,gcc)
+ifeq ($(origin LD),default)
+LD := $(CROSS)ld
+endif
+OBJCOPY ?= $(CROSS)objcopy
+NM ?= $(CROSS)nm
+ifeq ($(origin AR),default)
+AR := ar
+endif
+
+# --- Flags ---
+
+WARN := -Wall -Wextra -Wconversion -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
+CONFIG_CFLAGS_debug := -DCONFIG_DEBUG
+CONFIG_CFLAGS_release := -momit-leaf-frame-pointer
+KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-strict-aliasing \
+	-fno-common -fno-asynchronous-unwind-tables $(CONFIG_CFLAGS_$(CONFIG)) $(WARN) \
+	$(if $(filter clang,$(CC_NAME)),--target=x86_64-unknown-linux-gnu) $(EXTRA_CFLAGS)
+HOST_CFLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fno-strict-aliasing -fno-common \
+	$(if $(filter debug,$(CONFIG)),-DCONFIG_DEBUG) $(WARN) $(EXTRA_CFLAGS)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+NASMFLAGS := -f elf64 -g -F dwarf -Iboot/ -Ikernel/ -w+all -w-reloc-abs-dword \
+	$(if $(filter 1,$(WERROR)),-Werror)
+LDFLAGS := -nostdlib -static -no-pie -z max-page-size=4096 -z noexecstack --build-id=none
+-include tests/host/host.mk
+
+# --- Layers: $(call layer,source) is its first folder, and what that may include ---
+
+layer = $(firstword $(subst /, ,$1))
+INCLUDE_lib := lib/include
+INCLUDE_mm := lib/include mm/include
+INCLUDE_boot := lib/include mm/include boot/include
+INCLUDE_kernel := lib/include mm/include boot/include .
+INCLUDE_tests := $(INCLUDE_kernel)
+kernel_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) kernel/include)
+host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include) \
+	$(if $(filter tests/host/%,$1),,$(addprefix -include ,$(wildcard tests/host/include/rename.h)))
+
+# --- Sources ---
+
+PORTABLE_C := $(wildcard lib/*.c mm/*.c mm/*/*.c)
+FRAMEWORK_C := $(wildcard tests/*.c)
+UNIT_C := $(wildcard tests/model/*.c tests/unit/*_test.c)
+KERNEL_SRC := $(wildcard boot/*.asm boot/*.c kernel/*.asm kernel/*.c kernel/*/*.c) $(PORTABLE_C) \
+	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c)
+HOST_MAIN_C := $(wildcard tests/host/*_main.c)
+HOST_C := $(PORTABLE_C) $(wildcard boot/multiboot*.c) $(FRAMEWORK_C) \
+	$(filter-out $(HOST_MAIN_C),$(wildcard tests/host/*.c))
+
+# --- Stamps: $(call stamp,file,text) writes the file only when the text differs from what it holds ---
+
+stamp = $(if $(call same,$(strip $2),$(if $(wildcard $1),$(strip $(file <$1)))),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
+same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
+K := $(BUILD)/$(CONFIG)
+H := $(BUILD)/host
+HT := $H/$(HOSTCC_NAME)
+$(call stamp,$K/flags,$(CC) $(KERNEL_CFLAGS) $(NASM) $(NASMFLAGS))
+$(call stamp,$K/link,$(LD) $(LDFLAGS) $(KERNEL_SRC))
+$(call stamp,$(HT)/flags,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
+$(call stamp,$(HT)/link,$(HOST_C) $(UNIT_C))
+$(call stamp,$H/plain/flags,$(HOSTCC) $(HOST_CFLAGS))
+$(call stamp,$H/plain/link,$(HOST_C))
+$(call stamp,$(BUILD)/iso.config,$(CONFIG))
+
+# --- The kernel ---
+
+KERNEL_OBJ := $(KERNEL_SRC:%=$K/%.o)
+LIBGCC = $(wildcard $(shell $(CC) -print-libgcc-file-name 2>/dev/null))
+HOST_PROGRAMS := $(foreach m,$(HOST_MAIN_C:tests/host/%_main.c=%),$H/$(subst _,-,$m))
+
+all: $K/strata.elf $K/strata32.elf $(BUILD)/strata.iso $(HOST_PROGRAMS) ## the kernel, the ISO and the host programs
+kernel: $K/strata.elf $K/strata32.elf ## the kernel alone
+iso: $(BUILD)/strata.iso ## the bootable image, for BIOS and UEFI
+
+$K/%.c.o: %.c $K/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$Q$(CC) $(KERNEL_CFLAGS) $(call kernel_includes,$<) -MMD -MP -c -o $@ $<
+
+$K/%.asm.o: %.asm $K/flags
+	$(call say,NASM,$<)
+	@mkdir -p $(@D)
+	$Q$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MP -MT $@ -o $@ $<
+
+# Two passes: the symbol table is made from a kernel linked with an empty one. linker.ld puts it where no
+# address that it names can move.
+$K/symbols.empty.asm: tools/symbols.py $K/link
+	$Q$(PYTHON) tools/symbols.py < /dev/null > $@
+$K/symbols.asm: $K/pass1.elf tools/symbols.py
+	$Q$(NM) -n $< | $(PYTHON) tools/symbols.py > $@
+$K/symbols%.o: $K/symbols%
+	$Q$(NASM) -f elf64 -o $@ $<
+
+link = $(LD) $(LDFLAGS) -T linker.ld -o $@ $(filter %.o,$^) $(LIBGCC)
+$K/pass1.elf: $(KERNEL_OBJ) $K/symbols.empty.asm.o linker.ld $K/link
+	$Q$(link)
+$K/strata.elf: $(KERNEL_OBJ) $K/symbols.asm.o linker.ld $K/link
+	$(call say,LD,$@)
+	$Q$(link)
+
+# The same image as ELF32: `qemu -kernel` refuses 64-bit Multiboot 1 kernels.
+$K/strata32.elf: $K/strata.elf
+	$(call say,OBJCOPY,$@)
+	$Q$(OBJCOPY) -g -I elf64-x86-64 -O elf32-i386 $< $@
+
+ISO_PARTS := $(shell find iso -type f) tools/make-iso $(BUILD)/iso.config
+$(BUILD)/strata.iso: $K/strata.elf $(ISO_PARTS)
+	$(call say,ISO,$@)
+	$Qtools/make-iso $@ $<
+$(BUILD)/strata-test.iso: $K/strata.elf $(ISO_PARTS)
+	$(call say,ISO,$@)
+	$Qtools/make-iso $@ $< test
+
+# --- Host programs: the tests with sanitizers; every tests/host/<name>_main.c without ---
+
+HOST_TEST_OBJ := $(HOST_C:%=$(HT)/%.o) $(UNIT_C:%=$(HT)/%.o)
+PLAIN_OBJ := $(patsubst %,$H/plain/%.o,$(filter-out tests/host/main.c,$(HOST_C)))
+
+$(HT)/%.c.o: %.c $(HT)/flags
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$Q$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) $(call host_includes,$<) -MMD -MP -c -o $@ $<
+$H/plain/%.c.o: %.c $H/plain/flags
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$Q$(HOSTCC) $(HOST_CFLAGS) $(call host_includes,$<) -MMD -MP -c -o $@ $<
+$H/tests-$(HOSTCC_NAME): $(HOST_TEST_OBJ) $(HT)/link
+	$(call say,HOSTLD,$@)
+	$Q$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.o,$^)
+$H/plain/strata.a: $(PLAIN_OBJ) $H/plain/link
+	@rm -f $@
+	$Q$(AR) rcs $@ $(filter %.o,$^)
+define host_program
+$H/$(subst _,-,$1): $H/plain/tests/host/$1_main.c.o $H/plain/strata.a
+	$$(call say,HOSTLD,$$@)
+	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -o $$@ $$^
+endef
+$(foreach m,$(HOST_MAIN_C:tests/host/%_main.c=%),$(eval $(call host_program,$m)))
+.SECONDARY:
+
+# --- Running ---
+
+RUN_QEMU := $(PYTHON) tools/run-qemu --qemu $(QEMU)
+MACHINE = --cpu $(CPU) --mem $(MEM) $(if $(filter 1,$(UEFI)),--uefi)
+TEST_ARGS = test$(if $(TEST),=$(TEST)) $(if $(SEED),seed=$(SEED))
+AGAIN := $(MAKE) --no-print-directory
+
+run: ## boot the ISO through GRUB; the serial port is this terminal (end: poweroff, or Ctrl-A X)
+	@tools/deps --for run
+	@$(AGAIN) $(BUILD)/strata.iso
+	$(if $(CMDLINE),@tools/make-iso $(BUILD)/strata-run.iso $K/strata.elf '$(CMDLINE)')
+	@$(RUN_QEMU) --interactive $(MACHINE) \
+		--iso $(BUILD)/$(if $(CMDLINE),strata-run.iso,strata.iso)
+
+debug: ## boot stopped, with gdb attached: symbols and the commands of tools/gdb
+	@tools/deps --for debug
+	@$(AGAIN) kernel
+	@$(RUN_QEMU) --debug $K/strata.elf $(MACHINE) --kernel $K/strata32.elf --append '$(CMDLINE)' \
+		--log $(BUILD)/debug.log
+
+replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in the kernel
+	@$(PYTHON) tools/unpack-trace '$(TRACE)' $(BUILD)/replay.trace
+	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
+		--initrd $(BUILD)/replay.trace --append 'replay=kmalloc'
+
+bench: $K/strata32.elf ## run the kernel's benchmarks (use CONFIG=release)
+	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< --append bench
+
+# --- Testing ---
+
+test: ## everything: host tests, tool tests, the boot matrix; the last line has the totals
+	@tools/deps --for test
+	@$(AGAIN) test-build
+	@$(PYTHON) tools/run-steps --results $(BUILD)/results 'host tests: $(AGAIN) test-host' \
+		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'boots: $(AGAIN) test-boot'
+
+test-build: all $H/tests-$(HOSTCC_NAME) $(BUILD)/strata-test.iso
+
+test-host: $H/tests-$(HOSTCC_NAME) ## the unit tests on this machine, with sanitizers (TEST=, SEED=)
+	@$< $(if $(TEST),--filter '$(TEST)') $(if $(SEED),--seed $(SEED))
+
+test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=, SEED=)
+	@$(RUN_QEMU) --expect test --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
+		--append '$(strip $(TEST_ARGS))'
+
+test-boot: $K/strata32.elf $(BUILD)/strata-test.iso ## the boot matrix: direct, BIOS, UEFI, Bochs; CPUs; memory sizes
+	@$(PYTHON) tools/boot-matrix --qemu $(QEMU) --kernel $< --iso $(BUILD)/strata-test.iso \
+		--logs $(BUILD)/boots --timeout $(TIMEOUT)
+
+test-tools: $(HOST_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
+	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tools/run-tool-tests tests/tools
+
+layers: $(KERNEL_OBJ) ## check that no layer includes or calls one above it
+	@$(PYTHON) tools/check-layers --nm $(NM) $K
+
+# --- Housekeeping ---
+
+deps: ## install what is missing for all of the above
+	@tools/deps
+doctor: ## say what is missing and how to get it
+	@tools/deps --check
+
+C_FILES := $(shell find boot kernel lib mm tests -name '*.[ch]' 2>/dev/null)
+format: ## bring the C files into the project's format
+	@clang-format -i $(C_FILES)
+check-format: ## say which C files are not in the project's format
+	@clang-format --dry-run -Werror $(C_FILES)
+
+compile_commands.json: $(MAKEFILE_LIST) ## what editors and analysers need to know
+	@$(PYTHON) tools/compile-commands '$(CC) $(KERNEL_CFLAGS)' \
+		$(foreach s,$(filter %.c,$(KERNEL_SRC)),'$s:$(call kernel_includes,$s)') > $@
+
+clean: ## remove everything that was made
+	@rm -rf $(BUILD) compile_commands.json
+
+help: ## this list
+	@echo 'make TARGET [OPTION=value ...]'; echo
+	@sed -n 's/^\([a-z][a-z_.-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+	@echo; echo 'Options (default): meaning'
+	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools \
+	layers deps doctor format check-format compile_commands.json clean help
+
+-include $(KERNEL_OBJ:.o=.d) $(HOST_TEST_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
+	$(HOST_MAIN_C:%=$H/plain/%.d)
