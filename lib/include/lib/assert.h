@@ -2,21 +2,24 @@
  * Three prices of checking (see docs/style.md):
  *   assert        a caller's mistake: always on, cheap
  *   debug_assert  an inner truth in O(1): only in CONFIG=debug
- *   X_check()     walks everything and names the broken invariant: called by tests, fuzzers and the monitor
+ *   X_check()     walks everything and names the broken invariant: called by tests, fuzzers and the
+ * monitor
  */
 #pragma once
 
 #include <lib/types.h>
 
 /*
- * Stops the machine with one line. The line is fixed text and numbers ("buddy: double free pfn=… order=…"),
- * so that people can search for it and tests can expect it. No newline at its end. Any context.
+ * Stops the machine with one line. The line is fixed text and numbers ("buddy: double free pfn=…
+ * order=…"), so that people can search for it and tests can expect it. No newline at its end. Any
+ * context.
  */
 _Noreturn __cold void panic(const char *fmt, ...) __printf(1, 2);
 
-#define assert(cond)                                                                              \
-	(likely(cond) ? (void)0 : panic("assertion failed: %s (%s:%d, %s)", #cond, __FILE__,      \
-					__LINE__, __func__))
+#define assert(cond)   \
+	(likely(cond)  \
+	     ? (void)0 \
+	     : panic("assertion failed: %s (%s:%d, %s)", #cond, __FILE__, __LINE__, __func__))
 
 #ifdef CONFIG_DEBUG
 #define debug_assert(cond) assert(cond)
@@ -25,8 +28,9 @@ _Noreturn __cold void panic(const char *fmt, ...) __printf(1, 2);
 #endif
 
 /*
- * While a catcher is set, panic() hands it the formatted line instead of stopping the machine; it must not
- * return. Tests use it to expect a panic. Returns the catcher set before; NULL restores the default.
+ * While a catcher is set, panic() hands it the formatted line instead of stopping the machine; it
+ * must not return. Tests use it to expect a panic. Returns the catcher set before; NULL restores
+ * the default.
  */
 typedef void (*panic_catcher)(const char *line);
 panic_catcher panic_set_catcher(panic_catcher catcher);

@@ -1,5 +1,6 @@
 /*
- * Arrays of bits in u64 words, bit i in word i / 64. Plain (not atomic) accesses: the caller's lock guards them.
+ * Arrays of bits in u64 words, bit i in word i / 64. Plain (not atomic) accesses: the caller's lock
+ * guards them.
  */
 #pragma once
 

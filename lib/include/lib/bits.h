@@ -21,7 +21,16 @@ static inline unsigned highest_bit(u64 x)
 	return 63u - (unsigned)__builtin_clzll(x);
 }
 
-/* The smallest n with 2^n >= x; x is 1 … 2^63. */
+/* How many bits are set (the sideways sum of Knuth 4A, 7.1.3): no POPCNT needed, and no libgcc. */
+static inline unsigned bit_count(u64 x)
+{
+	x -= x >> 1 & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (unsigned)(x * 0x0101010101010101 >> 56);
+}
+
+/* The smallest n with 2^n >= x; x is 0 … 2^64 - 1; 0 for 0. */
 static inline unsigned log2_ceil(u64 x)
 {
 	return x <= 1 ? 0 : highest_bit(x - 1) + 1;

@@ -1,7 +1,7 @@
 /*
  * Circular doubly linked lists with a head, links in the objects. Every unlink verifies that both
- * neighbours point back (safe unlinking, as in glibc since 2004 and Linux's CONFIG_LIST_HARDENED), so a
- * corrupted list stops the machine instead of writing where an attacker chose.
+ * neighbours point back (safe unlinking, as in glibc since 2004 and Linux's CONFIG_LIST_HARDENED),
+ * so a corrupted list stops the machine instead of writing where an attacker chose.
  */
 #pragma once
 
@@ -12,7 +12,10 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name) { &(name), &(name) }
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
+	}
 
 static inline void list_init(struct list *l)
 {
@@ -59,10 +62,11 @@ static inline void list_remove(struct list *l)
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 
-/* The body may remove the current entry. */
-#define list_for_each(it, head, member)                                                           \
-	for (__typeof__(it) it##_next_, *it##_once_ = NULL; it##_once_ == NULL; it##_once_ = (void *)1)   \
-		for (it = list_entry((head)->next, __typeof__(*it), member);                      \
-		     it##_next_ = list_entry(it->member.next, __typeof__(*it), member),           \
-		    &it->member != (head);                                                        \
-		     it = it##_next_)
+/*
+ * Runs the body for each entry, first to last. The body may remove the current entry (and free it),
+ * no other. After the loop `it` is not an entry, unless `break` ended it.
+ */
+#define list_for_each(it, head, member)                                              \
+	for (struct list *it##_at_ = (head)->next, *it##_next_ = it##_at_->next;     \
+	     it = list_entry(it##_at_, __typeof__(*it), member), it##_at_ != (head); \
+	     it##_at_ = it##_next_, it##_next_ = it##_at_->next)

@@ -1,15 +1,15 @@
 /*
  * What lib/ and mm/ need of the machine below them. Two implementations: the kernel's
- * (kernel/include/platform/lib.h and kernel/) and the host's (tests/host/include/platform/lib.h and tests/host/);
- * the -I path chooses. The header <platform/lib.h> supplies, as inline functions or macros:
+ * (kernel/include/platform/lib.h and kernel/) and the host's (tests/host/include/platform/lib.h and
+ * tests/host/); the -I path chooses. The header <platform/lib.h> supplies, as inline functions or
+ * macros:
  *
  *   MAX_CPUS                     a constant
- *   unsigned cpu_id(void)        this CPU, 0 … MAX_CPUS - 1; stable only while pre-emption or interrupts are off
- *   u64 irq_save(void)           turns this CPU's interrupts off, returns their former state
- *   void irq_restore(u64 flags)  puts that state back
- *   bool irq_is_enabled(void)
- *   void cpu_relax(void)         in a loop that waits for another CPU
- *   u64 cycles(void)             a counter that only grows (the TSC): cost measurements, seeds
+ *   unsigned cpu_id(void)        this CPU, 0 … MAX_CPUS - 1; stable only while pre-emption or
+ * interrupts are off u64 irq_save(void)           turns this CPU's interrupts off, returns their
+ * former state void irq_restore(u64 flags)  puts that state back bool irq_is_enabled(void) void
+ * cpu_relax(void)         in a loop that waits for another CPU u64 cycles(void)             a
+ * counter that only grows (the TSC): cost measurements, seeds
  */
 #pragma once
 
@@ -24,5 +24,6 @@ void platform_write(const char *text, size_t len);
 /* One line of the log, without the newline. Any context. */
 void platform_log(enum log_level level, const char *text, size_t len);
 
-/* The end of panic(): reports, and ends the machine (the host: the process) with the failure status. */
+/* The end of panic(): reports, and ends the machine (the host: the process) with the failure
+ * status. */
 _Noreturn void platform_panic(const char *line);

@@ -1,6 +1,7 @@
 /*
- * A small seeded generator (xoshiro256**, Blackman and Vigna 2018; the seed is spread by splitmix64):
- * for tests, random choice and sampling, not for secrets. Not locked: one struct a user.
+ * A small seeded generator (xoshiro256**, Blackman and Vigna 2018; the seed is spread by
+ * splitmix64): for tests, random choice and sampling, not for secrets. Not locked: one struct a
+ * user.
  */
 #pragma once
 

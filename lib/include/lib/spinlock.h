@@ -2,8 +2,8 @@
  * Fair spinlocks (tickets: Mellor-Crummey and Scott 1991, section 2.1). FIFO among the waiters.
  *
  * The plain forms are for locks that no interrupt handler takes; the irq forms also keep this CPU's
- * interrupts off while the lock is held, so that a handler which allocates cannot deadlock with the code it
- * interrupted. docs/locking.md holds the one lock order.
+ * interrupts off while the lock is held, so that a handler which allocates cannot deadlock with the
+ * code it interrupted. docs/locking.md holds the one lock order.
  */
 #pragma once
 
@@ -16,7 +16,10 @@ struct spinlock {
 	const char *name;
 };
 
-#define SPINLOCK_INIT(lock_name) { 0, 0, lock_name }
+#define SPINLOCK_INIT(lock_name) \
+	{                        \
+		0, 0, lock_name  \
+	}
 
 void spin_init(struct spinlock *l, const char *name);
 void spin_lock(struct spinlock *l);

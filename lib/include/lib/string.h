@@ -28,8 +28,9 @@ size_t str_copy(char *dst, const char *src, size_t size);
 bool str_matches(const char *pattern, const char *s);
 
 /*
- * Reads a number: decimal, 0x hexadecimal or 0 octal-free, and with `suffixes` a K, M, G or T (powers
- * of 1024) after it. The whole string must be the number. 0, or -EINVAL (no number, or text behind it)
- * or -ERANGE (above 2^64 - 1); on failure *out is unchanged.
+ * Reads a number: decimal (leading zeros mean nothing: there is no octal) or 0x and hexadecimal,
+ * and with `suffixes` one of K, M, G, T or k, m, g, t (powers of 1024) after it. No sign, no
+ * blanks: the whole string must be the number. 0, or -EINVAL (no number, or text behind it), or
+ * -ERANGE (a number above 2^64 - 1); on failure *out is unchanged.
  */
 int str_to_u64(const char *s, bool suffixes, u64 *out);
