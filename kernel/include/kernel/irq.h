@@ -26,6 +26,10 @@ int irq_register(unsigned line, irq_handler handler, void *context);
  * caller checks its condition first, and no interrupt is lost between the check and the halt. */
 void irq_wait(void);
 
+/* A device says that its line fires if interrupts work at all on this machine. Until each such line
+ * has fired, irq_wait() polls the devices instead of halting. */
+void irq_expect(unsigned line);
+
 /* How often the line fired; for `cpu` in the monitor and for tests. */
 u64 irq_count(unsigned line);
 u64 irq_spurious_count(void);

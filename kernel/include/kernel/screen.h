@@ -46,6 +46,6 @@ char screen_at(const struct screen *s, unsigned row, unsigned column);
 const char *screen_check(const struct screen *s);
 
 /* The devices: NULL when there is none. */
-const struct screen_device *vga_probe(void);
 struct boot_framebuffer;
+const struct screen_device *vga_probe(const struct boot_framebuffer *fb);
 const struct screen_device *framebuffer_probe(const struct boot_framebuffer *fb);
