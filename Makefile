@@ -81,7 +81,7 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=ker
 HOST_CFLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fno-strict-aliasing -fno-common \
 	$(if $(filter debug,$(CONFIG)),-DCONFIG_DEBUG) $(WARN) $(EXTRA_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
-NASMFLAGS := -f elf64 -g -F dwarf -Iboot/ -Ikernel/ -w+all -w-reloc-abs-dword \
+NASMFLAGS := -f elf64 -g -F dwarf -Iboot/ -Ikernel/ \
 	$(if $(filter 1,$(WERROR)),-Werror)
 LDFLAGS := -nostdlib -static -no-pie -z max-page-size=4096 -z noexecstack --build-id=none
 -include tests/host/host.mk
@@ -111,11 +111,13 @@ HOST_C := $(PORTABLE_C) $(wildcard boot/multiboot*.c) $(FRAMEWORK_C) \
 
 # --- Stamps: $(call stamp,file,text) writes the file only when the text differs from what it holds ---
 
-stamp = $(if $(call same,$(strip $2),$(if $(wildcard $1),$(strip $(file <$1)))),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
 same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
+held = $(if $(wildcard $1),$(strip $(file <$1)))
+stamp = $(if $(call same,$(strip $2),$(call held,$1)),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
 K := $(BUILD)/$(CONFIG)
 H := $(BUILD)/host
 HT := $H/$(HOSTCC_NAME)
+ifneq ($(filter-out help clean deps doctor format check-format,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$K/flags,$(CC) $(KERNEL_CFLAGS) $(NASM) $(NASMFLAGS))
 $(call stamp,$K/link,$(LD) $(LDFLAGS) $(KERNEL_SRC))
 $(call stamp,$(HT)/flags,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
@@ -123,6 +125,7 @@ $(call stamp,$(HT)/link,$(HOST_C) $(UNIT_C))
 $(call stamp,$H/plain/flags,$(HOSTCC) $(HOST_CFLAGS))
 $(call stamp,$H/plain/link,$(HOST_C))
 $(call stamp,$(BUILD)/iso.config,$(CONFIG))
+endif
 
 # --- The kernel ---
 
@@ -221,9 +224,9 @@ debug: ## boot stopped, with gdb attached: symbols and the commands of tools/gdb
 		--log $(BUILD)/debug.log
 
 replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in the kernel
-	@$(PYTHON) tools/unpack-trace '$(TRACE)' $(BUILD)/replay.trace
+	$(if $(TRACE),,$(error Say which trace: make replay TRACE=tests/data/traces/NAME.trace.xz))
 	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
-		--initrd $(BUILD)/replay.trace --append 'replay=kmalloc'
+		--initrd '$(TRACE)' --append 'replay=kmalloc'
 
 bench: $K/strata32.elf ## run the kernel's benchmarks (use CONFIG=release)
 	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< --append bench
@@ -233,7 +236,7 @@ bench: $K/strata32.elf ## run the kernel's benchmarks (use CONFIG=release)
 test: ## everything: host tests, tool tests, the boot matrix; the last line has the totals
 	@tools/deps --for test
 	@$(AGAIN) test-build
-	@$(PYTHON) tools/run-steps --results $(BUILD)/results 'host tests: $(AGAIN) test-host' \
+	@$(PYTHON) tools/run-steps 'host tests: $(AGAIN) test-host' \
 		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'boots: $(AGAIN) test-boot'
 
 test-build: all $H/tests-$(HOSTCC_NAME) $(BUILD)/strata-test.iso
@@ -250,7 +253,7 @@ test-boot: $K/strata32.elf $(BUILD)/strata-test.iso ## the boot matrix: direct, 
 		--logs $(BUILD)/boots --timeout $(TIMEOUT)
 
 test-tools: $(HOST_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
-	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tools/run-tool-tests tests/tools
+	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tests/tools
 
 layers: $(KERNEL_OBJ) ## check that no layer includes or calls one above it
 	@$(PYTHON) tools/check-layers --nm $(NM) $K

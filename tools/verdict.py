@@ -193,6 +193,12 @@ def clean(raw):
     return ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip()
 
 
+def show(data):
+    """Passes serial bytes on to the terminal, without the escapes that would clear it or move about on it."""
+    sys.stdout.write(ESCAPES.sub("", data.decode("utf-8", "replace")).replace("\r", ""))
+    sys.stdout.flush()
+
+
 def unexpected_end(status):
     """A status that no Strata kernel ends with, in words."""
     if status < 0:
@@ -245,8 +251,7 @@ class Watch:
             self.log.write(data)
             self.log.flush()
         if not self.quiet:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            show(data)
         if is_serial:
             self.judge.feed(data)
 
