@@ -3,12 +3,18 @@
  *
  *     TEST(buddy, coalesces_with_its_xor_buddy) { ... EXPECT_EQ(a, b); ... }
  *
- * Every file tests/unit/<x>_test.c (host and kernel) and tests/kernel/<x>_test.c (kernel only) is picked up without
- * being named anywhere. EXPECT_ marks the test failed and goes on; ASSERT_ ends the test, from any depth of calls.
+ * Every file tests/unit/<x>_test.c (host and kernel) and tests/kernel/<x>_test.c (kernel only) is
+ * picked up without being named anywhere. EXPECT_ marks the test failed and goes on; ASSERT_ ends
+ * the test, from any depth of calls.
  *
- * After each test the leak gate compares pages and objects in use with those before it. Random tests take
- * their randomness from test_rng(), which is seeded from the run's seed and the test's name, so `test=suite.name
- * seed=N` repeats a test alone exactly as it went in the whole run.
+ * After each test three gates look at what it left behind, and fail it: the leak gate compares
+ * pages and objects in use with those before it, the state gate runs every layer's X_check(), and
+ * interrupts must be as they were. Random tests take their randomness from test_rng(), which is
+ * seeded from the run's seed and the test's name, so `test=suite.name seed=N` repeats a test alone
+ * exactly as it went in the whole run.
+ *
+ * One run at a time, and one CPU of it: threads and other CPUs may work for a test, but only the
+ * CPU that runs it may use the macros.
  */
 #pragma once
 
@@ -22,12 +28,14 @@ struct test {
 	int line;
 };
 
-#define TEST(suite_, name_)                                                                       \
-	static void test_##suite_##_##name_(void);                                                \
-	static const struct test test_record_##suite_##_##name_                                   \
-		__attribute__((section("strata_tests"), used, aligned(8))) = {                    \
-			#suite_, #name_, __FILE__, test_##suite_##_##name_, __LINE__              \
-		};                                                                                \
+/* The section holds pointers: their size is their alignment, so no compiler or sanitizer pads
+ * between them. */
+#define TEST(suite_, name_)                                                                   \
+	static void test_##suite_##_##name_(void);                                            \
+	static const struct test test_record_##suite_##_##name_ = {                           \
+	    #suite_, #name_, __FILE__, test_##suite_##_##name_, __LINE__};                    \
+	static const struct test *const test_pointer_##suite_##_##name_                       \
+	    __attribute__((section("strata_tests"), used)) = &test_record_##suite_##_##name_; \
 	static void test_##suite_##_##name_(void)
 
 /* The running test's generator. */
@@ -39,12 +47,34 @@ void test_note(const char *fmt, ...) __printf(1, 2);
 /* Marks the running test as skipped, with a plain reason; it still ends by returning. */
 void test_skip(const char *reason);
 
-/* Runs all tests whose "suite.name" matches the pattern (NULL or "": all; `*`, `?`; a bare suite name means
- * suite.*; several, separated by commas), prints KTAP, returns the number that failed; -ENOENT if none matched. */
+/*
+ * Runs all tests whose "suite.name" matches the pattern (NULL or "": all; `*`, `?`; a pattern
+ * without a dot means all names of the suites that match it; several, separated by commas), prints
+ * KTAP, returns the number that failed; -ENOENT if none matched. test_list() prints the names
+ * instead and returns how many there are.
+ */
 int test_run_all(const char *pattern, u64 seed);
+int test_list(const char *pattern);
 
-/* The seed of the current run. */
+/* Of the current or last run: its seed, and its tests by result. */
 u64 test_seed(void);
+struct test_totals {
+	unsigned planned, passed, failed, skipped;
+};
+void test_totals(struct test_totals *out);
+
+/* The running test, or NULL: for whoever reports a panic. */
+const struct test *test_current(void);
+
+/*
+ * What the gates ask, before and after each test. Both are optional: a program without a memory
+ * manager leaves them undefined (they are weak references).
+ */
+struct test_usage {
+	u64 pages, objects;
+};
+void test_usage_now(struct test_usage *out);
+const char *test_state_check(void); /* NULL, or the broken invariant */
 
 /* --- below: what the macros are made of --- */
 
@@ -52,85 +82,96 @@ void test_fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
 _Noreturn void test_end(void); /* ends the running test from any depth */
 
 /* Compares two integers of any type by value and sign; text is the operator. */
-bool test_compare(s64 a, bool a_negative, s64 b, bool b_negative, const char *op, const char *a_text,
-		  const char *b_text, const char *file, int line);
+bool test_compare(s64 a, bool a_negative, s64 b, bool b_negative, const char *op,
+                  const char *a_text, const char *b_text, const char *file, int line);
 bool test_compare_str(const char *a, const char *b, const char *a_text, const char *b_text,
-		      const char *file, int line);
+                      const char *file, int line);
 
 /* Integers and pointers alike become 64 bits and a sign. */
-#define TEST_IS_NEGATIVE_(x)                                                                      \
-	_Generic((x), signed char : (s64)(x) < 0, short : (s64)(x) < 0, int : (s64)(x) < 0,       \
-		 long : (s64)(x) < 0, long long : (s64)(x) < 0, char : (s64)(x) < 0, default : false)
+#define TEST_IS_NEGATIVE_(x)               \
+	_Generic((x), signed char          \
+	         : (s64)(x) < 0, short     \
+	         : (s64)(x) < 0, int       \
+	         : (s64)(x) < 0, long      \
+	         : (s64)(x) < 0, long long \
+	         : (s64)(x) < 0, char      \
+	         : (s64)(x) < 0, default   \
+	         : false)
 
-#define TEST_CMP_(a, b, op)                                                                       \
-	({                                                                                        \
-		__auto_type a_ = (a);                                                             \
-		__auto_type b_ = (b);                                                             \
-		test_compare((s64)a_, TEST_IS_NEGATIVE_(a_), (s64)b_, TEST_IS_NEGATIVE_(b_), op,  \
-			     #a, #b, __FILE__, __LINE__);                                         \
+#define TEST_CMP_(a, b, op, a_text, b_text)                                                      \
+	({                                                                                       \
+		__auto_type a_ = (a);                                                            \
+		__auto_type b_ = (b);                                                            \
+		test_compare((s64)a_, TEST_IS_NEGATIVE_(a_), (s64)b_, TEST_IS_NEGATIVE_(b_), op, \
+		             a_text, b_text, __FILE__, __LINE__);                                \
 	})
 
-#define TEST_TRUE_(cond, want)                                                                    \
-	({                                                                                        \
-		bool ok_ = !!(cond) == (want);                                                    \
-		if (!ok_)                                                                         \
-			test_fail(__FILE__, __LINE__, "%s is %s", #cond, (want) ? "false" : "true"); \
-		ok_;                                                                              \
+#define TEST_TRUE_(cond, want, text)                                           \
+	({                                                                     \
+		bool ok_ = !!(cond) == (want);                                 \
+		if (!ok_)                                                      \
+			test_fail(__FILE__, __LINE__, "EXPECT %s is %s", text, \
+			          (want) ? "true" : "false");                  \
+		ok_;                                                           \
 	})
-#define TEST_NULL_(p, want)                                                                       \
-	({                                                                                        \
-		const void *p_ = (const void *)(p);                                               \
-		bool ok_ = (p_ == NULL) == (want);                                                \
-		if (!ok_)                                                                         \
-			test_fail(__FILE__, __LINE__, "%s is %p, expected %s", #p, p_,            \
-				  (want) ? "NULL" : "not NULL");                                  \
-		ok_;                                                                              \
+#define TEST_NULL_(p, want, text)                                                        \
+	({                                                                               \
+		const void *p_ = (const void *)(p);                                      \
+		bool ok_ = (p_ == NULL) == (want);                                       \
+		if (!ok_)                                                                \
+			test_fail(__FILE__, __LINE__, "EXPECT %s is %s: it is %p", text, \
+			          (want) ? "NULL" : "not NULL", p_);                     \
+		ok_;                                                                     \
 	})
-#define TEST_STR_(a, b) test_compare_str(a, b, #a, #b, __FILE__, __LINE__)
+#define TEST_STR_(a, b, a_text, b_text) test_compare_str(a, b, a_text, b_text, __FILE__, __LINE__)
 #define TEST_MUST_(ok) ((ok) ? (void)0 : test_end())
 
-#define EXPECT_TRUE(x) ((void)TEST_TRUE_(x, true))
-#define EXPECT_FALSE(x) ((void)TEST_TRUE_(x, false))
-#define EXPECT_EQ(a, b) ((void)TEST_CMP_(a, b, "=="))
-#define EXPECT_NE(a, b) ((void)TEST_CMP_(a, b, "!="))
-#define EXPECT_LT(a, b) ((void)TEST_CMP_(a, b, "<"))
-#define EXPECT_LE(a, b) ((void)TEST_CMP_(a, b, "<="))
-#define EXPECT_GT(a, b) ((void)TEST_CMP_(a, b, ">"))
-#define EXPECT_GE(a, b) ((void)TEST_CMP_(a, b, ">="))
-#define EXPECT_NULL(p) ((void)TEST_NULL_(p, true))
-#define EXPECT_NOT_NULL(p) ((void)TEST_NULL_(p, false))
-#define EXPECT_STREQ(a, b) ((void)TEST_STR_(a, b))
+#define EXPECT_TRUE(x) ((void)TEST_TRUE_(x, true, #x))
+#define EXPECT_FALSE(x) ((void)TEST_TRUE_(x, false, #x))
+#define EXPECT_EQ(a, b) ((void)TEST_CMP_(a, b, "==", #a, #b))
+#define EXPECT_NE(a, b) ((void)TEST_CMP_(a, b, "!=", #a, #b))
+#define EXPECT_LT(a, b) ((void)TEST_CMP_(a, b, "<", #a, #b))
+#define EXPECT_LE(a, b) ((void)TEST_CMP_(a, b, "<=", #a, #b))
+#define EXPECT_GT(a, b) ((void)TEST_CMP_(a, b, ">", #a, #b))
+#define EXPECT_GE(a, b) ((void)TEST_CMP_(a, b, ">=", #a, #b))
+#define EXPECT_NULL(p) ((void)TEST_NULL_(p, true, #p))
+#define EXPECT_NOT_NULL(p) ((void)TEST_NULL_(p, false, #p))
+#define EXPECT_STREQ(a, b) ((void)TEST_STR_(a, b, #a, #b))
 
-#define ASSERT_TRUE(x) TEST_MUST_(TEST_TRUE_(x, true))
-#define ASSERT_FALSE(x) TEST_MUST_(TEST_TRUE_(x, false))
-#define ASSERT_EQ(a, b) TEST_MUST_(TEST_CMP_(a, b, "=="))
-#define ASSERT_NE(a, b) TEST_MUST_(TEST_CMP_(a, b, "!="))
-#define ASSERT_LT(a, b) TEST_MUST_(TEST_CMP_(a, b, "<"))
-#define ASSERT_LE(a, b) TEST_MUST_(TEST_CMP_(a, b, "<="))
-#define ASSERT_GT(a, b) TEST_MUST_(TEST_CMP_(a, b, ">"))
-#define ASSERT_GE(a, b) TEST_MUST_(TEST_CMP_(a, b, ">="))
-#define ASSERT_NULL(p) TEST_MUST_(TEST_NULL_(p, true))
-#define ASSERT_NOT_NULL(p) TEST_MUST_(TEST_NULL_(p, false))
-#define ASSERT_STREQ(a, b) TEST_MUST_(TEST_STR_(a, b))
+#define ASSERT_TRUE(x) TEST_MUST_(TEST_TRUE_(x, true, #x))
+#define ASSERT_FALSE(x) TEST_MUST_(TEST_TRUE_(x, false, #x))
+#define ASSERT_EQ(a, b) TEST_MUST_(TEST_CMP_(a, b, "==", #a, #b))
+#define ASSERT_NE(a, b) TEST_MUST_(TEST_CMP_(a, b, "!=", #a, #b))
+#define ASSERT_LT(a, b) TEST_MUST_(TEST_CMP_(a, b, "<", #a, #b))
+#define ASSERT_LE(a, b) TEST_MUST_(TEST_CMP_(a, b, "<=", #a, #b))
+#define ASSERT_GT(a, b) TEST_MUST_(TEST_CMP_(a, b, ">", #a, #b))
+#define ASSERT_GE(a, b) TEST_MUST_(TEST_CMP_(a, b, ">=", #a, #b))
+#define ASSERT_NULL(p) TEST_MUST_(TEST_NULL_(p, true, #p))
+#define ASSERT_NOT_NULL(p) TEST_MUST_(TEST_NULL_(p, false, #p))
+#define ASSERT_STREQ(a, b) TEST_MUST_(TEST_STR_(a, b, #a, #b))
 
-/* The statement must panic with a line that contains `text`. State that the statement changed before the
- * panic stays changed; locks that it held stay held, so the checks under test come before any lock. */
+/*
+ * The statement must panic with a line that contains `text`. State that the statement changed
+ * before the panic stays changed; locks that it held stay held, so the checks under test come
+ * before any lock. Interrupts are put back as they were. Not nested; no `return`, `break` or `goto`
+ * out of the statement.
+ */
 struct test_trap {
-	void *jump[5];
+	void *jump[5]; /* __builtin_setjmp's: neither the kernel nor all hosts have the library's */
 };
 void test_trap_arm(struct test_trap *trap);
 void test_trap_disarm(void);
 bool test_trap_caught(const char *text, const char *file, int line);
 
-#define EXPECT_PANIC(text, ...)                                                                   \
-	({                                                                                        \
-		struct test_trap trap_;                                                           \
-		if (__builtin_setjmp(trap_.jump) == 0) {                                          \
-			test_trap_arm(&trap_);                                                    \
-			__VA_ARGS__;                                                              \
-			test_trap_disarm();                                                       \
-			test_fail(__FILE__, __LINE__, "no panic; expected \"%s\"", text);         \
-		} else {                                                                          \
-			(void)test_trap_caught(text, __FILE__, __LINE__);                         \
-		}                                                                                 \
+#define EXPECT_PANIC(text, ...)                                                           \
+	({                                                                                \
+		struct test_trap trap_;                                                   \
+		if (__builtin_setjmp(trap_.jump) == 0) {                                  \
+			test_trap_arm(&trap_);                                            \
+			__VA_ARGS__;                                                      \
+			test_trap_disarm();                                               \
+			test_fail(__FILE__, __LINE__, "no panic; expected \"%s\"", text); \
+		} else {                                                                  \
+			(void)test_trap_caught(text, __FILE__, __LINE__);                 \
+		}                                                                         \
 	})

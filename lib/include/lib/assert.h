@@ -2,8 +2,7 @@
  * Three prices of checking (see docs/style.md):
  *   assert        a caller's mistake: always on, cheap
  *   debug_assert  an inner truth in O(1): only in CONFIG=debug
- *   X_check()     walks everything and names the broken invariant: called by tests, fuzzers and the
- * monitor
+ *   X_check()     walks everything and names the broken invariant: for tests, fuzzers, the monitor
  */
 #pragma once
 
