@@ -283,6 +283,8 @@ static int op_realloc(struct replay *r, struct slot *s, const struct trace_op *o
 {
 	if (s->kind != SLOT_KMALLOC)
 		return bad_line(r, "r of an object that is not of kmalloc or malloc");
+	u64 old_size = s->object != NULL ? s->size : 0;
+
 	verify(r, s, s->size, true);
 	u64 start = clock();
 	char *moved = krealloc(s->object, op->size, GFP_KERNEL | __GFP_NOWARN);
@@ -294,8 +296,7 @@ static int op_realloc(struct replay *r, struct slot *s, const struct trace_op *o
 		kfree(s->object);
 	}
 	s->object = moved;
-	if (op->size != 0)
-		verify(r, s, min_u64(s->size, op->size), false);
+	verify(r, s, min_u64(old_size, op->size), false);
 	r->result->live_bytes -= s->size;
 	s->size = op->size;
 	count_live(r, s->size);

@@ -29,5 +29,36 @@ int monitor_execute(char *line);
 /* The command table, in the order of `help`; ends with a NULL name. */
 extern const struct monitor_command monitor_commands[];
 
-/* Frees everything that `alloc` allocated by hand; returns how many. */
+/* A number in the monitor's notation (decimal, 0x, K M G T). False, with a line that says what was
+ * wrong. */
+bool monitor_number(const char *command, const char *text, u64 *out);
+
+/* --- the commands, by file --- */
+
+/* monitor_mm.c: looking at the memory manager */
+int monitor_mem(int argc, char **argv);
+int monitor_zones(int argc, char **argv);
+int monitor_buddyinfo(int argc, char **argv);
+int monitor_slabinfo(int argc, char **argv);
+int monitor_sites(int argc, char **argv);
+int monitor_page(int argc, char **argv);
+int monitor_map(int argc, char **argv);
+int monitor_check(int argc, char **argv);
+int monitor_shrink(int argc, char **argv);
+
+/* monitor_alloc.c: allocating by hand */
+int monitor_alloc(int argc, char **argv);
+int monitor_free(int argc, char **argv);
+int monitor_free_raw(int argc, char **argv);
+/* Frees everything that `alloc` holds; returns how many. */
 unsigned monitor_free_all(void);
+
+/* monitor_machine.c: the rest of the kernel */
+int monitor_memmap(int argc, char **argv);
+int monitor_cpu(int argc, char **argv);
+int monitor_log(int argc, char **argv);
+int monitor_loglevel(int argc, char **argv);
+int monitor_where(int argc, char **argv);
+int monitor_test(int argc, char **argv);
+int monitor_reboot(int argc, char **argv);
+int monitor_poweroff(int argc, char **argv);

@@ -1,0 +1,193 @@
+/*
+ * The monitor: read a line, find its command in the one table, run it, again.
+ *
+ * The commands themselves are in monitor_mm.c (looking), monitor_alloc.c (allocating by hand) and
+ * monitor_machine.c. A command prints its answer with kprintf() and, when it refuses, one line
+ * "NAME: what was wrong; what to do". The loop knows names, counts of arguments and help; it adds
+ * nothing to what a command says.
+ *
+ * Adding a command: a function in one of those files, its declaration in monitor.h, a row here.
+ */
+#include <boot/boot_info.h>
+#include <kernel/console.h>
+#include <kernel/lineedit.h>
+#include <kernel/monitor.h>
+#include <lib/platform.h>
+#include <lib/string.h>
+
+#define PROMPT "strata> "
+
+static int help(int argc, char **argv);
+
+const struct monitor_command monitor_commands[] = {
+    {"help", "[COMMAND]", "this list, or all about one command", NULL, 0, 1, help},
+    {"mem", "", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
+    {"zones", "", "the zones (DMA, DMA32, NORMAL): size and free memory", NULL, 0, 0,
+     monitor_zones},
+    {"buddyinfo", "", "free blocks of each zone by order", NULL, 0, 0, monitor_buddyinfo},
+    {"slabinfo", "", "the object caches", NULL, 0, 0, monitor_slabinfo},
+    {"sites", "", "live objects and bytes by the place that allocated them", NULL, 0, 0,
+     monitor_sites},
+    {"page", "PFN|ADDRESS", "what one page frame is",
+     "A decimal number is a page frame's number. A number with 0x is an address: a virtual one\n"
+     "when it lies in the direct map (0xffff8...), otherwise a physical one.",
+     1, 1, monitor_page},
+    {"map", "", "a picture of memory by page type and order", NULL, 0, 0, monitor_map},
+    {"memmap", "", "the physical address ranges and what they are used for", NULL, 0, 0,
+     monitor_memmap},
+    {"alloc", "[pages ORDER | bytes N | cache NAME]", "allocate by hand, or list what is held",
+     "alloc pages 3      2^3 pages from alloc_pages()\n"
+     "alloc bytes 100    from kmalloc(); K, M and G are understood\n"
+     "alloc cache NAME   one object of that cache (slabinfo has the names)\n"
+     "alloc              lists what was allocated so and not freed\n"
+     "Each gets a number, by which free takes it back.",
+     0, 2, monitor_alloc},
+    {"free", "ID|ADDRESS|all", "free what alloc allocated",
+     "Takes alloc's number, the exact address with 0x, or `all`. What alloc doesn't hold is\n"
+     "refused; `free!` is the command that does not ask.",
+     1, 1, monitor_free},
+    {"free!", "ADDRESS", "kfree() any address, to see the checks stop the machine",
+     "The address goes to kfree() as it is. Anything but a live kmalloc object stops the\n"
+     "machine with the line that names the fault.",
+     1, 1, monitor_free_raw},
+    {"shrink", "", "give the caches' empty slabs back", NULL, 0, 0, monitor_shrink},
+    {"check", "", "walk all of the memory manager's state, naming what is broken", NULL, 0, 0,
+     monitor_check},
+    {"test", "[FILTER]", "run the self-tests",
+     "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
+     0, 1, monitor_test},
+    {"log", "[LINES]", "the last lines of the log (20), shown before or not", NULL, 0, 1,
+     monitor_log},
+    {"loglevel", "[0-7]", "which log lines are shown: 3 errors, 4 warnings, 6 all, 7 debug", NULL,
+     0, 1, monitor_loglevel},
+    {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
+    {"where", "ADDRESS|NAME", "the function at an address, or a function's address", NULL, 1, 1,
+     monitor_where},
+    {"reboot", "", "restart the machine", NULL, 0, 0, monitor_reboot},
+    {"poweroff", "", "switch the machine off", NULL, 0, 0, monitor_poweroff},
+    {NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+static const struct monitor_command *find(const char *name)
+{
+	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	kprintf("%s: no such command; type help for the list\n", name);
+	return -ENOENT;
+}
+
+static int help_one(const char *name)
+{
+	const struct monitor_command *c = find(name);
+
+	if (c == NULL)
+		return unknown(name);
+	kprintf("%s %s\n%s\n", c->name, c->args, c->help);
+	if (c->details != NULL)
+		kprintf("%s\n", c->details);
+	return 0;
+}
+
+/* The arguments of the longest commands don't fit the column: they are left to `help COMMAND`. */
+static int help(int argc, char **argv)
+{
+	if (argc == 2)
+		return help_one(argv[1]);
+	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
+		bool fits = strlen(c->args) <= 14;
+
+		kprintf("%-9s %-14s %s\n", c->name, fits ? c->args : "...", c->help);
+	}
+	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down for earlier "
+	        "lines.\n");
+	return 0;
+}
+
+bool monitor_number(const char *command, const char *text, u64 *out)
+{
+	int err = str_to_u64(text, true, out);
+
+	if (err == -ERANGE)
+		kprintf("%s: %s is too large: numbers have 64 bits\n", command, text);
+	else if (err != 0)
+		kprintf("%s: \"%s\" is no number; type help %s\n", command, text, command);
+	return err == 0;
+}
+
+/* Cuts the line into words; returns how many there are, which may be more than argv holds. */
+static int split(char *line, char *argv[MONITOR_MAX_ARGS])
+{
+	int argc = 0;
+
+	for (char *at = line; *at != '\0';) {
+		if (*at == ' ' || *at == '\t') {
+			*at++ = '\0';
+			continue;
+		}
+		if (argc < MONITOR_MAX_ARGS)
+			argv[argc] = at;
+		argc++;
+		while (*at != '\0' && *at != ' ' && *at != '\t')
+			at++;
+	}
+	return argc;
+}
+
+int monitor_execute(char *line)
+{
+	char *argv[MONITOR_MAX_ARGS];
+	int argc = split(line, argv);
+
+	if (argc == 0)
+		return 0;
+	const struct monitor_command *c = find(argv[0]);
+
+	if (c == NULL)
+		return unknown(argv[0]);
+	if (argc - 1 < c->min_args || argc - 1 > c->max_args) {
+		kprintf("usage: %s %s (type help %s)\n", c->name, c->args, c->name);
+		return -EINVAL;
+	}
+	return c->run(argc, argv);
+}
+
+static void echo(struct sink *self, const char *text, size_t len)
+{
+	(void)self;
+	platform_write(text, len);
+}
+
+static void read_line(struct lineedit *editor)
+{
+	enum lineedit_event event;
+
+	do {
+		lineedit_start(editor);
+		do
+			event = lineedit_input(editor, console_read());
+		while (event == LINEEDIT_MORE);
+	} while (event == LINEEDIT_CANCEL);
+}
+
+_Noreturn void monitor_run(const struct boot_info *info)
+{
+	static struct sink out = {.write = echo};
+	static struct lineedit editor;
+
+	if (info->nr_bad > 0)
+		kprintf("%u parts of the boot information were malformed and ignored: see log\n",
+		        info->nr_bad);
+	kprintf("Strata's monitor. Type help for the commands.\n");
+	lineedit_init(&editor, &out, PROMPT);
+	for (;;) {
+		read_line(&editor);
+		(void)console_interrupted(); /* a Ctrl-C from before this command is not for it */
+		(void)monitor_execute(editor.line);
+	}
+}

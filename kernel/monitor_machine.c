@@ -1,0 +1,151 @@
+/*
+ * The monitor's commands for the machine and the kernel around the memory manager.
+ */
+#include <kernel/console.h>
+#include <kernel/cpu.h>
+#include <kernel/irq.h>
+#include <kernel/log.h>
+#include <kernel/machine.h>
+#include <kernel/memory.h>
+#include <kernel/monitor.h>
+#include <kernel/symbols.h>
+#include <lib/log.h>
+#include <lib/string.h>
+#include <tests/test.h>
+
+#define DEFAULT_LOG_LINES 20
+#define MAX_LOG_LINES 100000
+
+int monitor_memmap(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	const struct memmap *m = memory_map();
+	char size[16];
+
+	for (u32 i = 0; i < m->nr; i++) {
+		const struct mem_range *r = &m->range[i];
+
+		if (console_interrupted())
+			return 0;
+		kprintf("%#014llx - %#014llx  %-10s  %s\n", (unsigned long long)r->base,
+		        (unsigned long long)(r->base + r->length - 1),
+		        format_bytes(size, r->length), memmap_type_name(r->type));
+	}
+	memory_print_account();
+	return 0;
+}
+
+static void print_feature(bool has, const char *name)
+{
+	kprintf(" %s%s", has ? "" : "no-", name);
+}
+
+static void print_interrupts(void)
+{
+	kprintf("interrupts:");
+	for (unsigned line = 0; line < IRQ_NR_LINES; line++)
+		if (irq_count(line) > 0)
+			kprintf(" line %u: %llu,", line, (unsigned long long)irq_count(line));
+	kprintf(" unexpected: %llu\n", (unsigned long long)irq_spurious_count());
+}
+
+int monitor_cpu(int argc, char **argv)
+{
+	const struct cpu_features *f = &cpu_features;
+
+	(void)argc;
+	(void)argv;
+	kprintf("CPU %u: %s%s%s, %u physical and %u virtual address bits\n", cpu_id(), f->vendor,
+	        f->brand[0] != '\0' ? " " : "", f->brand, f->phys_bits, f->virt_bits);
+	kprintf("features:");
+	print_feature(f->nx, "nx");
+	print_feature(f->gib_pages, "1gib-pages");
+	print_feature(f->global_pages, "global-pages");
+	print_feature(f->smep, "smep");
+	print_feature(f->smap, "smap");
+	print_feature(f->umip, "umip");
+	kprintf("\n");
+	print_interrupts();
+	return 0;
+}
+
+int monitor_log(int argc, char **argv)
+{
+	u64 lines = DEFAULT_LOG_LINES;
+
+	if (argc == 2 && !monitor_number(argv[0], argv[1], &lines))
+		return -EINVAL;
+	log_print_tail(lines < MAX_LOG_LINES ? (unsigned)lines : MAX_LOG_LINES);
+	return 0;
+}
+
+int monitor_loglevel(int argc, char **argv)
+{
+	u64 level;
+
+	if (argc == 2) {
+		if (!monitor_number(argv[0], argv[1], &level))
+			return -EINVAL;
+		if (level > LOG_DEBUG) {
+			kprintf("loglevel: %s is not 0 to 7\n", argv[1]);
+			return -EINVAL;
+		}
+		console_set_level((int)level);
+	}
+	kprintf("loglevel: %d\n", console_level());
+	return 0;
+}
+
+static int where_name(const char *name)
+{
+	u64 address = symbol_address(name);
+
+	if (address == 0) {
+		kprintf("where: \"%s\" is no address and no function's name\n", name);
+		return -ENOENT;
+	}
+	kprintf("%#llx  %s\n", (unsigned long long)address, name);
+	return 0;
+}
+
+int monitor_where(int argc, char **argv)
+{
+	char name[96];
+	u64 address, offset;
+
+	(void)argc;
+	if (str_to_u64(argv[1], false, &address) != 0)
+		return where_name(argv[1]);
+	if (symbol_find(address, &offset) == NULL) {
+		kprintf("where: %#llx is not in the kernel's code\n", (unsigned long long)address);
+		return -ENOENT;
+	}
+	kprintf("%#llx  %s\n", (unsigned long long)address,
+	        symbol_format(name, sizeof(name), address));
+	return 0;
+}
+
+/* Held allocations stay: each test's leak gate compares with the state before that test. */
+int monitor_test(int argc, char **argv)
+{
+	int failed = test_run_all(argc == 2 ? argv[1] : NULL, cycles());
+
+	return failed == 0 ? 0 : failed < 0 ? failed : -EFAULT;
+}
+
+int monitor_reboot(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	kprintf("rebooting\n");
+	machine_reboot();
+}
+
+int monitor_poweroff(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	kprintf("switching off\n");
+	machine_poweroff();
+}

@@ -1,0 +1,120 @@
+/*
+ * The monitor's commands that look at the memory manager. They print what mm/stats.c and the
+ * layers' checks say, and change nothing (`shrink` apart).
+ */
+#include <kernel/monitor.h>
+#include <lib/log.h>
+#include <lib/string.h>
+#include <mm/mm.h>
+
+#define MAP_COLUMNS 80
+#define MAP_ROWS 20
+
+int monitor_mem(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_mem();
+	return 0;
+}
+
+int monitor_zones(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_zones();
+	return 0;
+}
+
+int monitor_buddyinfo(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_buddyinfo();
+	return 0;
+}
+
+int monitor_slabinfo(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_slabinfo();
+	return 0;
+}
+
+int monitor_sites(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_sites();
+	return 0;
+}
+
+int monitor_map(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_map(MAP_COLUMNS, MAP_ROWS);
+	return 0;
+}
+
+/* Decimal: a page frame's number. 0x: an address, virtual in the direct map, physical elsewhere. */
+static bool parse_pfn(const char *command, const char *text, u64 *pfn)
+{
+	u64 n;
+
+	if (!monitor_number(command, text, &n))
+		return false;
+	if (strncmp(text, "0x", 2) != 0) {
+		*pfn = n;
+		return true;
+	}
+	if (is_direct_map((const void *)n))
+		n = virt_to_phys((const void *)n);
+	else if (n >= PLATFORM_MAX_PA) {
+		kprintf("%s: %s is neither a physical address nor in the direct map\n", command,
+		        text);
+		return false;
+	}
+	*pfn = n >> PAGE_SHIFT;
+	return true;
+}
+
+int monitor_page(int argc, char **argv)
+{
+	u64 pfn;
+
+	(void)argc;
+	if (!parse_pfn(argv[0], argv[1], &pfn))
+		return -EINVAL;
+	if (pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT) {
+		kprintf("%s: page frame %s is beyond the largest physical address\n", argv[0],
+		        argv[1]);
+		return -EINVAL;
+	}
+	stats_print_page(pfn);
+	return 0;
+}
+
+int monitor_check(int argc, char **argv)
+{
+	const char *broken = mm_check();
+
+	(void)argc;
+	(void)argv;
+	if (broken != NULL) {
+		kprintf("check: broken: %s\n", broken);
+		return -EFAULT;
+	}
+	kprintf("check: every invariant of the memory manager holds\n");
+	return 0;
+}
+
+int monitor_shrink(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	kprintf("shrink: %llu pages given back\n", (unsigned long long)slab_shrink_all());
+	drain_cpu_pages();
+	return 0;
+}
