@@ -338,7 +338,8 @@ static const char *check_list(const struct buddy *b, unsigned order)
 	for (u32 pfn = b->head[order]; pfn != 0; prev = pfn, pfn = b->map[pfn].next) {
 		const char *fault;
 
-		if (pfn < b->start || pfn >= b->end || !is_aligned(pfn, block_pages(order)) ||
+		if (pfn < b->start || pfn >= b->end || block_pages(order) > b->end - pfn ||
+		    !is_aligned(pfn, block_pages(order)) ||
 		    b->map[pfn].head != head_word(PAGE_FREE, order, b->zone))
 			return "B1: a member of a free list is not a free head of its order";
 		if (b->map[pfn].prev != prev)
