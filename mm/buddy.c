@@ -201,6 +201,8 @@ void buddy_add_range(struct buddy *b, u32 start, u32 end)
 		pfn = stop;
 	}
 	release_range(b, start, end);
+	b->low = b->nr_managed_pages == 0 || start < b->low ? start : b->low;
+	b->high = end > b->high ? end : b->high;
 	b->nr_managed_pages += end - start;
 }
 
@@ -360,15 +362,18 @@ static u64 count_free_pages(const struct buddy *b)
 {
 	u64 nr = 0;
 
-	for (u32 pfn = b->start; pfn < b->end;) {
+	for (u32 pfn = b->low; pfn < b->high;) {
 		const struct page *page = &b->map[pfn];
-		u8 state = pageblock_state(b, pfn);
 
-		if (is_vouched(b, pfn) && page->type == PAGE_FREE && page->zone == b->zone)
+		if (is_vouched(b, pfn) && page->type == PAGE_FREE && page->zone == b->zone &&
+		    page->order <= MAX_ORDER) {
 			nr += block_pages(page->order);
-		pfn = state == PAGEBLOCK_FULL
-		          ? pfn + 1
-		          : (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+			pfn += block_pages(page->order);
+		} else if (pageblock_state(b, pfn) == PAGEBLOCK_FULL) {
+			pfn++;
+		} else {
+			pfn = (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+		}
 	}
 	return nr;
 }

@@ -24,5 +24,5 @@
 #define PAGEBLOCK_BASE 0xfffffffffc000000ul
 #define PAGEBLOCK_SIZE (64ul << 20)
 
-/* Page frame numbers are 32 bits wide in struct page's links. */
-#define MAX_PHYSICAL (16ul << 40)
+/* Page frame numbers are 32 bits wide in struct page, and the end of the last block must be one too. */
+#define MAX_PHYSICAL ((16ul << 40) - (1ul << 30))

@@ -15,6 +15,7 @@ struct buddy {
 	struct page *map; /* map[pfn] */
 	u8 *pageblock;    /* pageblock[pfn >> 9]: enum pageblock_state */
 	u32 start, end;   /* no block ever reaches outside */
+	u32 low, high;    /* what was added lies in [low, high) */
 	u8 zone;          /* goes into struct page: blocks of two zones never merge */
 
 	u32 nonempty;        /* bit o is set while head[o] is not 0 */

@@ -52,20 +52,19 @@ struct page {
 		u32 head; /* the four above at once: one comparison tells a buddy that can merge */
 	};
 	union {
-		struct { /* PAGE_FREE: list links, page frame numbers; 0 ends the list */
-			u32 next, prev;
-			u32 unused;
+		u32 next;     /* PAGE_FREE: the list's next block, a frame number; 0: none */
+		u32 nr_pages; /* heads with ORDER_RUN: from the head on */
+	};
+	union {
+		struct {
+			u32 prev; /* PAGE_FREE: the block before in the list, or 0 */
 		};
-		struct { /* PAGE_SLAB */
-			u32 unused_slab;
-			struct slab *slab;
+		struct {
+			u32 bytes; /* PAGE_LARGE: as requested */
+			u32 site;  /* PAGE_LARGE: the call site's tag */
 		};
-		struct { /* heads with ORDER_RUN; `bytes` and `site` only in PAGE_LARGE */
-			u32 nr_pages; /* from the head on */
-			u32 bytes;    /* as requested */
-			u32 site;     /* the call site's tag */
-		};
-	} __packed;
+		struct slab *slab; /* PAGE_SLAB: the record */
+	};
 };
 
 static_assert(sizeof(struct page) == 16, "struct page is 16 bytes: 0.39 % of memory");

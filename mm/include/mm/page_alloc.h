@@ -39,9 +39,3 @@ void free_pages_exact(void *va, size_t bytes);
 
 /* Gives this CPU's cached pages back to their zones. */
 void drain_cpu_pages(void);
-
-/* --- for the layers above, in mm/ only --- */
-
-/* A contiguous run of nr_pages with one head, and its end. */
-struct page *page_run_alloc(gfp_t gfp, u32 nr_pages);
-void page_run_free(struct page *head, u32 nr_pages);

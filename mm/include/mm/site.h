@@ -10,17 +10,22 @@
 struct alloc_site {
 	const char *file, *function;
 	u32 line;
-	u32 tag; /* set by site_init() */
-} __aligned(32);
+	u32 tag;            /* set by site_init() */
+	u64 objects, bytes; /* scratch of the sums over live objects, under their lock */
+} __aligned(64); /* the size, too: so the section is an array however a compiler aligns */
+
+static_assert(sizeof(struct alloc_site) == 64, "the linker section is an array of these");
 
 /* Object states below the first site's tag. */
 enum { TAG_IN_SLAB = 0, TAG_IN_MAGAZINE = 1, TAG_FIRST_SITE = 2 };
 
-#define ALLOC_SITE()                                                                             \
-	({                                                                                       \
-		static struct alloc_site site_ __attribute__((section("alloc_sites"), used)) = { \
-		    __FILE__, __func__, __LINE__, 0};                                            \
-		&site_;                                                                          \
+#define ALLOC_SITE()                                                                               \
+	({                                                                                         \
+		static struct alloc_site site_                                                     \
+			__attribute__((section("alloc_sites"), used)) = {                          \
+				.file = __FILE__, .function = __func__, .line = __LINE__           \
+			};                                                                         \
+		&site_;                                                                            \
 	})
 
 /* Numbers the records. Called once, before the first allocation. */
@@ -29,6 +34,11 @@ void site_init(void);
 /* NULL for a number that is no site's. */
 const struct alloc_site *site_of_tag(u32 tag);
 u32 site_count(void);
+
+/* Sums by site: start from nothing, add, then visit those that have objects. One user at a time. */
+void site_sums_begin(void);
+void site_sums_add(u32 tag, u64 objects, u64 bytes);
+void site_sums_end(void (*visit)(void *context, u32 tag, u64 objects, u64 bytes), void *context);
 
 /* "mm/foo.c:12 (bar)"; for the states above "free" and "cached". Returns buf. */
 char *site_name(char buf[96], u32 tag);

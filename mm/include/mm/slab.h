@@ -23,6 +23,7 @@
 #define SLAB_ZERO_ON_FREE 0x2u /* contents are wiped when the object is freed */
 #define SLAB_NO_MAGAZINE 0x4u  /* straight to the slabs: for rare, large or internal objects */
 
+#define SLAB_MIN_STRIDE 16ul      /* smaller objects take as much */
 #define SLAB_MAX_SIZE (1ul << 18) /* 256 KiB: above, use pages */
 
 struct kmem_cache;
@@ -65,7 +66,7 @@ const char *kmem_cache_name(const struct kmem_cache *c);
 struct kmem_cache_stats {
 	const char *name;
 	size_t size, stride; /* bytes; stride is from one object to the next */
-	unsigned order;      /* pages a slab: 2^order */
+	unsigned pages_per_slab;
 	unsigned objects_per_slab;
 	u64 nr_slabs, nr_empty_slabs, nr_partial_slabs, nr_full_slabs;
 	u64 nr_live, nr_cached, nr_in_slab; /* objects; their sum is nr_slabs * objects_per_slab */

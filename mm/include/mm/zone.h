@@ -23,6 +23,7 @@ struct zone {
 	u64 nr_allocs, nr_frees,
 	    nr_failures;          /* Z: blocks taken from and given to the buddy; NULLs */
 	u64 nr_lock_acquisitions; /* Z */
+	u64 min_free_pages;       /* Z: the fewest free pages since the last reset */
 };
 
 extern struct zone
@@ -55,6 +56,10 @@ void zone_free(struct zone *z, struct page *page, unsigned order);
 /* Up to n blocks under one acquisition of the lock; returns how many. */
 unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, u32 pfn[]);
 void zone_free_batch(struct zone *z, unsigned order, unsigned n, const u32 pfn[]);
+
+/* Runs of any number of pages, as buddy_trim() describes. */
+struct page *zone_alloc_run(struct zone *z, u32 nr_pages);
+void zone_free_run(struct zone *z, struct page *head, u32 nr_pages);
 
 u64 zone_free_pages(const struct zone *z);
 

@@ -1,0 +1,94 @@
+/*
+ * The memory manager's start, in the direction in which memory flows: one line an arrow.
+ *
+ *     memory map → boot memory → page map → zones → per-CPU pages → slab → kmalloc
+ */
+#include "internal.h"
+
+#include <lib/assert.h>
+#include <mm/mm.h>
+#include <mm/reclaim.h>
+
+unsigned mm_nr_cpus = 1;
+
+/* The page map is backed in units of 1 MiB of memory: one page of struct pages. */
+#define BACKING_UNIT (PAGE_SIZE / sizeof(struct page) * PAGE_SIZE)
+
+static u64 take_backing(void *context, u64 length, u64 align)
+{
+	return bootmem_try_alloc(context, length, align, MEM_PAGE_MAP);
+}
+
+static bool has_page_map(const struct mem_range *r)
+{
+	switch (r->type) {
+	case MEM_RESERVED:
+	case MEM_NVS:
+	case MEM_BAD:
+	case MEM_UNREACHABLE:
+		return false;
+	default:
+		return true; /* usable now or later */
+	}
+}
+
+/* The first address at or above `from` with a page map, and the end of the run of units from there.
+ * False: none. */
+static bool next_run(const struct memmap *map, u64 from, u64 *start, u64 *end)
+{
+	bool found = false;
+
+	for (u32 i = 0; i < map->nr; i++) {
+		const struct mem_range *r = &map->range[i];
+		u64 low = max_u64(align_down(r->base, BACKING_UNIT), from);
+		u64 high = align_up(r->base + r->length, BACKING_UNIT);
+
+		if (!has_page_map(r) || high <= from)
+			continue;
+		if (found && low > *end)
+			break;
+		if (!found)
+			*start = low;
+		*end = high;
+		found = true;
+	}
+	return found;
+}
+
+/* Gives every frame of RAM its struct page. Each run is looked up anew, because backing it changes
+ * the map. */
+static void init_page_map(const struct memmap *map, struct bootmem *boot)
+{
+	u64 start = 0, end = 0;
+
+	while (next_run(map, end, &start, &end))
+		if (platform_back_page_map(start >> PAGE_SHIFT, end >> PAGE_SHIFT, take_backing,
+		                           boot) != 0)
+			panic("mm: no room for the page map of [%#lx, %#lx)", start, end);
+}
+
+static void init_zones(const struct memmap *map)
+{
+	zone_init_all();
+	for (u32 i = 0; i < map->nr; i++) {
+		const struct mem_range *r = &map->range[i];
+
+		if (r->type == MEM_USABLE)
+			zone_add_range(0, r->base >> PAGE_SHIFT,
+			               (r->base + r->length) >> PAGE_SHIFT);
+	}
+	if (zone_next(NULL) == NULL)
+		panic("mm: no usable memory");
+}
+
+void mm_init(struct memmap *map, struct bootmem *boot)
+{
+	site_init();              /* numbers the call sites */
+	reclaim_init();           /* nobody to ask yet */
+	init_page_map(map, boot); /* struct page for every frame of RAM */
+	cpu_pages_init(boot);     /* empty stacks */
+	bootmem_finish(boot);     /* what is left … */
+	init_zones(map);          /* … becomes free blocks */
+	slab_init();              /* caches for the manager's own objects */
+	kmalloc_init();           /* and for everyone's */
+}

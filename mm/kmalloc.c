@@ -1,0 +1,317 @@
+/*
+ * kmalloc: memory by size.
+ *
+ * Up to 8 KiB a request is rounded up to one of 32 size classes, each an object cache: 16-byte
+ * steps to 64, then four to a doubling, so at most 20 % of a class is lost to rounding where powers
+ * of two lose half (the steps are those of jemalloc's and many others' small classes). All powers
+ * of two are classes and slabs start on a page, so such sizes are aligned to themselves.
+ *
+ * Above, a request gets a run of just the pages that it needs: the tail of the power-of-two block
+ * goes back at once. The head's struct page keeps the exact size and the call site.
+ *
+ * kfree learns everything from the address: page → slab → cache and object, or page → large run.
+ *
+ * Memory that must lie low (__GFP_DMA, __GFP_DMA32) always comes as a run, since slabs may lie
+ * anywhere.
+ *
+ * Invariants:
+ *   K1  a size class's stride is its size, and sizes ascend
+ *   K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums are those
+ * counted
+ */
+#include "slab_internal.h"
+
+#include <lib/assert.h>
+#include <lib/string.h>
+#include <mm/kmalloc.h>
+#include <mm/page_alloc.h>
+
+#define NR_CLASSES 32
+
+static struct kmem_cache class_cache[NR_CLASSES];
+
+/* Class 0 … 3: 16 … 64. Then each doubling (2^n, 2^(n+1)] in quarters. */
+static unsigned class_of(size_t size)
+{
+	unsigned n;
+
+	if (size <= 64)
+		return size == 0 ? 0 : (unsigned)(size - 1) / 16;
+	n = highest_bit(size - 1);
+	return 4 + (n - 6) * 4 + (unsigned)((size - 1) >> (n - 2) & 3);
+}
+
+static size_t class_size(unsigned class)
+{
+	unsigned doubling = class / 4, quarter = class % 4;
+
+	return doubling == 0 ? (quarter + 1) * 16ul : (quarter + 5ul) << (doubling + 3);
+}
+
+/* Powers of two to themselves, up to a page; others as far as their size allows. */
+static size_t class_align(unsigned class)
+{
+	size_t lowest = 1ul << lowest_bit(class_size(class));
+
+	return lowest < PAGE_SIZE ? lowest : PAGE_SIZE;
+}
+
+size_t kmalloc_class_size(size_t size)
+{
+	return size <= KMALLOC_MAX_CLASS ? class_size(class_of(size)) : 0;
+}
+
+/* --- large --- */
+
+static u64 large_pages, large_objects; /* A */
+
+u64 kmalloc_large_pages(void)
+{
+	return __atomic_load_n(&large_pages, __ATOMIC_RELAXED);
+}
+
+u64 kmalloc_large_objects(void)
+{
+	return __atomic_load_n(&large_objects, __ATOMIC_RELAXED);
+}
+
+static __noinline void *alloc_large(size_t size, gfp_t gfp, const struct alloc_site *site)
+{
+	struct page *head;
+
+	if (size > KMALLOC_MAX_SIZE)
+		return NULL;
+	head = page_run_alloc(gfp, (u32)div_round_up(size, PAGE_SIZE));
+	if (head == NULL)
+		return NULL;
+	head->bytes = (u32)size;
+	head->site = site->tag;
+	__atomic_store_n(&head->type, PAGE_LARGE, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
+	return page_address(head);
+}
+
+/* The head of the large run that starts at the address, or NULL. Any address. */
+static struct page *large_of(const void *p)
+{
+	struct page *head = is_direct_map(p) ? page_lookup(virt_to_phys(p) >> PAGE_SHIFT) : NULL;
+
+	return head != NULL && head->type == PAGE_LARGE && page_address(head) == p ? head : NULL;
+}
+
+/* Only one of two racing frees turns the type. */
+static __noinline void free_large(const void *p)
+{
+	struct page *head = large_of(p);
+	u8 large = PAGE_LARGE;
+
+	if (head == NULL || !__atomic_compare_exchange_n(&head->type, &large, PAGE_ALLOCATED, false,
+	                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		slab_bad_free("kfree", NULL, p);
+	__atomic_sub_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&large_objects, 1, __ATOMIC_RELAXED);
+	page_run_free(head, head->nr_pages);
+}
+
+/* Calls visit for each large run, found by walking the page map block by block. Racy against other
+ * CPUs. */
+static void visit_large(void (*visit)(void *context, struct page *head), void *context)
+{
+	for_each_zone(z)
+	{
+		for (u64 pfn = z->buddy.low; pfn < z->buddy.high;) {
+			struct page *page = page_lookup(pfn);
+
+			if (page == NULL) {
+				pfn = align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+				continue;
+			}
+			if (page->type == PAGE_LARGE)
+				visit(context, page);
+			pfn += page->type == PAGE_FREE || page->type == PAGE_LARGE
+			           ? page_block_pages(page)
+			           : 1;
+		}
+	}
+}
+
+static void sum_large(void *context, struct page *head)
+{
+	(void)context;
+	site_sums_add(head->site, 1, head->bytes);
+}
+
+void kmalloc_sum_large(void)
+{
+	visit_large(sum_large, NULL);
+}
+
+/* --- the interface --- */
+
+void *kmalloc_at(size_t size, gfp_t gfp, const struct alloc_site *site)
+{
+	if (unlikely(size == 0))
+		return ZERO_SIZE_PTR;
+	if (unlikely(size > KMALLOC_MAX_CLASS || (gfp & (__GFP_DMA | __GFP_DMA32))))
+		return alloc_large(size, gfp, site);
+	return kmem_cache_alloc_at(&class_cache[class_of(size)], gfp, site);
+}
+
+/* The node is a wish: the caller's own node's memory is what the CPU's caches hold. */
+void *kmalloc_node_at(size_t size, gfp_t gfp, unsigned node, const struct alloc_site *site)
+{
+	if (node >= MAX_NODES)
+		return NULL;
+	return kmalloc_at(size, gfp, site);
+}
+
+void *kmalloc_array_at(size_t n, size_t size, gfp_t gfp, const struct alloc_site *site)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return NULL;
+	return kmalloc_at(bytes, gfp, site);
+}
+
+static bool is_nothing(const void *p)
+{
+	return p == NULL || p == ZERO_SIZE_PTR;
+}
+
+/* Objects of the manager's own caches are nobody's to free. */
+static struct slab *user_slab_of(const void *p)
+{
+	struct slab *s = slab_of(p);
+
+	return likely(s != NULL && !(s->cache->flags & SLAB_INTERNAL)) ? s : NULL;
+}
+
+void kfree(const void *p)
+{
+	struct slab *s = user_slab_of(p);
+
+	if (likely(s != NULL))
+		slab_free_object("kfree", s, (void *)p);
+	else if (!is_nothing(p))
+		free_large(p);
+}
+
+size_t ksize(const void *p)
+{
+	struct slab_object_info info;
+	const struct page *head;
+
+	if (is_nothing(p))
+		return 0;
+	head = large_of(p);
+	if (head != NULL)
+		return (size_t)head->nr_pages << PAGE_SHIFT;
+	if (!slab_object_of(p, &info) || info.offset != 0 || info.tag < TAG_FIRST_SITE)
+		slab_bad_free("ksize", NULL, p);
+	return info.cache->size;
+}
+
+void kfree_sensitive(const void *p)
+{
+	size_t size = ksize(p);
+
+	if (size != 0) {
+		memset((void *)p, 0, size);
+		__asm__ volatile("" : : "r"(p) : "memory"); /* the stores must happen */
+	}
+	kfree(p);
+}
+
+/* A new size that the same class, or the same number of pages, would serve stays where it is. */
+static bool fits_in_place(const void *p, size_t old, size_t size)
+{
+	if (size == 0 || size > old)
+		return false;
+	if (old <= KMALLOC_MAX_CLASS)
+		return kmalloc_class_size(size) == old;
+	if (size <= KMALLOC_MAX_CLASS || div_round_up(size, PAGE_SIZE) << PAGE_SHIFT != old)
+		return false;
+	large_of(p)->bytes = (u32)size;
+	return true;
+}
+
+void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site *site)
+{
+	size_t old = ksize(p);
+	void *fresh;
+
+	if (!is_nothing(p) && fits_in_place(p, old, size))
+		return (void *)p;
+	fresh = kmalloc_at(size, gfp, site);
+	if (fresh == NULL)
+		return NULL;
+	if (!is_nothing(fresh))
+		memcpy(fresh, p, min_u64(old, size));
+	kfree(p);
+	return fresh;
+}
+
+char *kstrdup_at(const char *s, gfp_t gfp, const struct alloc_site *site)
+{
+	return s ? kmemdup_at(s, strlen(s) + 1, gfp, site) : NULL;
+}
+
+void *kmemdup_at(const void *src, size_t size, gfp_t gfp, const struct alloc_site *site)
+{
+	void *copy = kmalloc_at(size, gfp, site);
+
+	if (copy != NULL && size != 0)
+		memcpy(copy, src, size);
+	return copy;
+}
+
+void kmalloc_init(void)
+{
+	char name[32];
+
+	large_pages = large_objects = 0;
+	for (unsigned i = 0; i < NR_CLASSES; i++) {
+		struct kmem_cache *c = &class_cache[i];
+		u64 flags;
+
+		format_buf(name, sizeof(name), "kmalloc-%lu", class_size(i));
+		if (cache_setup(c, name, class_size(i), class_align(i), SLAB_STATIC, NULL) != 0)
+			panic("kmalloc: no memory for the cache %s", name);
+		flags = spin_lock_irq(&cache_list_lock);
+		list_push_back(&cache_list, &c->link);
+		spin_unlock_irq(&cache_list_lock, flags);
+	}
+}
+
+struct large_sums {
+	u64 pages, objects;
+	const char *fault;
+};
+
+static void check_large(void *context, struct page *head)
+{
+	struct large_sums *sums = context;
+
+	if (head->order != ORDER_RUN || head->bytes > (u64)head->nr_pages << PAGE_SHIFT)
+		sums->fault =
+		    "K2: a large kmalloc's head is not that of a run which holds its bytes";
+	sums->pages += head->nr_pages;
+	sums->objects++;
+}
+
+const char *kmalloc_check(void)
+{
+	struct large_sums sums = {0};
+
+	for (unsigned i = 0; i < NR_CLASSES; i++)
+		if (class_cache[i].stride != class_size(i) ||
+		    (i != 0 && class_size(i) <= class_size(i - 1)))
+			return "K1: a size class is not as large as its size";
+	visit_large(check_large, &sums);
+	if (sums.fault == NULL &&
+	    (sums.pages != kmalloc_large_pages() || sums.objects != kmalloc_large_objects()))
+		return "K2: the large kmallocs found are not those counted";
+	return sums.fault;
+}

@@ -1,0 +1,225 @@
+/*
+ * The facade of the page allocator: which zone to take from, what to do when there is nothing, and
+ * what may be freed.
+ *
+ * Fallback goes from the highest zone that the caller's flags allow down to DMA, in the wanted node
+ * first, so that scarce low memory is spent last. When all are empty: this CPU's caches go back
+ * (their blocks may merge), then, if the caller may wait, the shrinkers are asked, and only then
+ * the answer is NULL. Exhaustion never stops the machine.
+ *
+ * A wrong free always does, before anything is changed, with one line: "page_alloc: double free
+ * pfn=… order=…".
+ *
+ * Cost: a hot block of order 0 … 3 is a pop or a push on this CPU's stack; others one step an order
+ * under the zone's lock.
+ */
+#include "internal.h"
+
+#include <lib/assert.h>
+#include <lib/string.h>
+#include <mm/page_alloc.h>
+#include <mm/reclaim.h>
+
+/* Shrinkers may claim progress that helps nobody: an allocation gives up after asking so often. */
+#define RECLAIM_ROUNDS 16
+
+static u64 nr_failures; /* A */
+
+u64 page_alloc_failures(void)
+{
+	return __atomic_load_n(&nr_failures, __ATOMIC_RELAXED);
+}
+
+static unsigned highest_zone_kind(gfp_t gfp)
+{
+	if (gfp & __GFP_DMA)
+		return ZONE_DMA;
+	return gfp & __GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL;
+}
+
+/* What is taken from one zone: a block (nr_pages 0) or a run. */
+static struct page *take(struct zone *z, unsigned order, u32 nr_pages)
+{
+	if (z->buddy.nr_managed_pages == 0)
+		return NULL;
+	if (nr_pages != 0)
+		return zone_alloc_run(z, nr_pages);
+	return cpu_pages_caches(z, order) ? cpu_pages_alloc(z, order) : zone_alloc(z, order);
+}
+
+static struct page *take_from_node(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
+{
+	struct page *page = NULL;
+
+	for (unsigned kind = highest_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;)
+		page = take(&zone_table[ZONE_ID(node, kind)], order, nr_pages);
+	return page;
+}
+
+static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
+{
+	struct page *page = take_from_node(node, gfp, order, nr_pages);
+
+	for (unsigned other = 0; other < MAX_NODES && page == NULL; other++)
+		if (other != node)
+			page = take_from_node(other, gfp, order, nr_pages);
+	return page;
+}
+
+static __cold void note_failure(gfp_t gfp, unsigned order)
+{
+	u64 nr = __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED);
+
+	/* A line for the 1st, 2nd, 4th, 8th … failure: seen, without flooding the log. */
+	if (!(gfp & __GFP_NOWARN) && is_pow2(nr))
+		log_warn("page_alloc: out of memory order=%u gfp=%#x failures=%lu", order, gfp, nr);
+}
+
+static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
+{
+	bool may_reclaim = (gfp & __GFP_RECLAIM) && !(gfp & __GFP_NORETRY);
+	struct page *page;
+
+	drain_cpu_pages();
+	page = take_from_any(node, gfp, order, nr_pages);
+	for (unsigned i = 0; page == NULL && may_reclaim && i < RECLAIM_ROUNDS; i++) {
+		if (reclaim_pages(1ull << order) == 0)
+			break;
+		page = take_from_any(node, gfp, order, nr_pages);
+	}
+	if (page == NULL) {
+		note_failure(gfp, order);
+		if (gfp & __GFP_NOFAIL)
+			panic("page_alloc: out of memory for a request that must not fail order=%u",
+			      order);
+	}
+	return page;
+}
+
+static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
+{
+	struct page *page;
+
+	if (unlikely(order > MAX_ORDER || node >= MAX_NODES)) {
+		note_failure(gfp, order);
+		return NULL;
+	}
+	page = take_from_any(node, gfp, order, nr_pages);
+	if (unlikely(page == NULL))
+		page = take_slowly(node, gfp, order, nr_pages);
+	if (page != NULL && (gfp & __GFP_ZERO))
+		memset(page_address(page), 0, page_block_pages(page) << PAGE_SHIFT);
+	return page;
+}
+
+struct page *alloc_pages_node(unsigned node, gfp_t gfp, unsigned order)
+{
+	return allocate(node, gfp, order, 0);
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned order)
+{
+	return allocate(cpu_pages_of(cpu_id())->node, gfp, order, 0);
+}
+
+const char *page_free_fault(const struct page *page, unsigned order)
+{
+	u64 offset = (u64)page - (u64)page_map;
+	u64 pfn = offset / sizeof(struct page);
+	const struct page *head;
+
+	if (page == NULL || offset % sizeof(struct page) != 0 ||
+	    pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT)
+		return "not a struct page";
+	head = page_block_of(pfn);
+	if (head == NULL)
+		return "not RAM";
+	if (head->type == PAGE_CACHED)
+		return "double free";
+	return buddy_free_fault(&page_zone(head)->buddy, (u32)pfn, order);
+}
+
+static __noinline __cold void check_free(const struct page *page, unsigned order)
+{
+	const char *fault = page_free_fault(page, order);
+
+	if (fault)
+		panic("page_alloc: %s pfn=%#lx order=%u", fault,
+		      ((u64)page - (u64)page_map) / sizeof(struct page), order);
+}
+
+/* Whether this is certainly an allocated block of that order: the pageblock byte is trusted first,
+ * then the head. */
+static bool is_allocated_block(const struct page *page, unsigned order)
+{
+	u64 offset = (u64)page - (u64)page_map;
+
+	return offset % sizeof(struct page) == 0 &&
+	       offset / sizeof(struct page) < PLATFORM_MAX_PA >> PAGE_SHIFT &&
+	       pageblock_map[offset / sizeof(struct page) >> PAGEBLOCK_ORDER] == PAGEBLOCK_FULL &&
+	       page->type == PAGE_ALLOCATED && page->order == order;
+}
+
+void free_pages(struct page *page, unsigned order)
+{
+	struct zone *z;
+
+	if (unlikely(!is_allocated_block(page, order)))
+		check_free(page, order);
+	z = page_zone(page);
+	if (cpu_pages_caches(z, order))
+		cpu_pages_free(z, page, order);
+	else
+		zone_free(z, page, order);
+}
+
+size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
+{
+	size_t nr = 0;
+
+	while (nr < n && (pages[nr] = alloc_pages(gfp, 0)) != NULL)
+		nr++;
+	return nr;
+}
+
+void free_pages_bulk(size_t n, struct page *pages[])
+{
+	for (size_t i = 0; i < n; i++)
+		free_pages(pages[i], 0);
+}
+
+struct page *page_run_alloc(gfp_t gfp, u32 nr_pages)
+{
+	assert(nr_pages != 0 && nr_pages <= 1u << MAX_ORDER);
+	return allocate(cpu_pages_of(cpu_id())->node, gfp, log2_ceil(nr_pages), nr_pages);
+}
+
+void page_run_free(struct page *head, u32 nr_pages)
+{
+	zone_free_run(page_zone(head), head, nr_pages);
+}
+
+void *alloc_pages_exact(size_t bytes, gfp_t gfp)
+{
+	struct page *head;
+
+	if (bytes == 0 || bytes > PAGE_SIZE << MAX_ORDER)
+		return NULL;
+	head = page_run_alloc(gfp, (u32)div_round_up(bytes, PAGE_SIZE));
+	return head ? page_address(head) : NULL;
+}
+
+void free_pages_exact(void *va, size_t bytes)
+{
+	u32 nr_pages = (u32)div_round_up(bytes, PAGE_SIZE);
+	struct page *head;
+
+	if (va == NULL)
+		return;
+	head = is_direct_map(va) ? page_lookup(virt_to_phys(va) >> PAGE_SHIFT) : NULL;
+	if (head == NULL || page_address(head) != va || head->type != PAGE_ALLOCATED ||
+	    head->order != ORDER_RUN || head->nr_pages != nr_pages)
+		panic("page_alloc: not an exact allocation of this size address=%p bytes=%lu", va,
+		      bytes);
+	page_run_free(head, nr_pages);
+}

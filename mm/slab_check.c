@@ -1,0 +1,292 @@
+/*
+ * Looking into slabs: the walk over everything, the sums, and what to say of a bad pointer.
+ *
+ * Invariants, which kmem_cache_check() walks and names:
+ *   S1  a slab stands on the list that its number of free objects says; the lists' bits and counts
+ * are right S2  nr_free of a slab is its number of set bits, and no bit stands beyond its objects
+ *   S3  a bit is set exactly where the tag is TAG_IN_SLAB; slots that are no objects are always
+ * TAG_IN_SLAB S4  every page of a slab is PAGE_SLAB and leads to its record, and the record to its
+ * cache S5  a magazine holds at most its capacity; each slot is an object of this cache with its
+ * own tag, TAG_IN_MAGAZINE S6  as many tags say TAG_IN_MAGAZINE as magazines hold objects S7  the
+ * cache's nr_slabs and nr_free are the sums over its slabs; at most MAX_EMPTY_SLABS are empty
+ */
+#include "slab_internal.h"
+
+#include <lib/assert.h>
+
+bool slab_object_of(const void *address, struct slab_object_info *out)
+{
+	struct slab *s = slab_of(address);
+	u64 offset, index;
+
+	if (s == NULL)
+		return false;
+	offset = (u64)address - s->base;
+	index = offset / s->cache->stride;
+	if (offset >= s->span || index >= s->cache->nr_objects)
+		return false;
+	*out = (struct slab_object_info){
+	    .cache = s->cache,
+	    .object = slab_object(s->cache, s, (u32)index),
+	    .offset = offset - index * s->cache->stride,
+	    .index = (unsigned)index,
+	    .tag = s->tag[index],
+	};
+	return true;
+}
+
+/* What memory that is in no slab is. */
+static const char *kind_of_memory(const void *address)
+{
+	const struct page *head;
+
+	if (!is_direct_map(address))
+		return "not heap memory";
+	head = page_block_of(virt_to_phys(address) >> PAGE_SHIFT);
+	if (head == NULL)
+		return "not heap memory";
+	switch (head->type) {
+	case PAGE_FREE:
+	case PAGE_CACHED:
+		return "memory of a freed page";
+	case PAGE_ALLOCATED:
+		return "memory of alloc_pages";
+	case PAGE_LARGE:
+		return page_address(head) == address ? "a large kmalloc" : "inside a large kmalloc";
+	default:
+		return "not an object of its slab";
+	}
+}
+
+void slab_bad_free(const char *who, const struct kmem_cache *c, const void *object)
+{
+	const char *name = c != NULL ? c->name : "kmalloc";
+	struct slab_object_info info;
+
+	if (!slab_object_of(object, &info))
+		panic("%s: %s address=%p cache=%s", who, kind_of_memory(object), object, name);
+	if (info.cache->flags & SLAB_INTERNAL && info.cache != c)
+		panic("%s: memory of the allocator itself address=%p cache=%s", who, object,
+		      info.cache->name);
+	if (c != NULL && info.cache != c)
+		panic("%s: wrong cache object=%p cache=%s owner=%s", who, object, name,
+		      info.cache->name);
+	if (info.offset != 0)
+		panic("%s: not the start of an object address=%p object=%p offset=%lu cache=%s",
+		      who, object, info.object, info.offset, info.cache->name);
+	panic("%s: double free object=%p cache=%s", who, object, info.cache->name);
+}
+
+/* --- sums --- */
+
+/* Calls visit for each slab. The cache's lock is held. */
+static void for_each_slab(struct kmem_cache *c, void (*visit)(void *context, struct slab *s),
+                          void *context)
+{
+	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
+		for (struct list *l = c->slabs[i].next; l != &c->slabs[i]; l = l->next)
+			visit(context, list_entry(l, struct slab, link));
+}
+
+void kmem_cache_stats(struct kmem_cache *c, struct kmem_cache_stats *out)
+{
+	u64 flags = spin_lock_irq(&c->lock);
+
+	*out = (struct kmem_cache_stats){
+	    .name = c->name,
+	    .size = c->size,
+	    .stride = c->stride,
+	    .pages_per_slab = c->nr_pages,
+	    .objects_per_slab = c->nr_objects,
+	    .nr_slabs = c->nr_slabs,
+	    .nr_empty_slabs = c->nr_empty,
+	    .nr_in_slab = c->nr_free,
+	    .nr_cached = magazine_objects(c),
+	    .metadata_bytes =
+	        c->nr_slabs * (c->record_cache ? c->record_cache->stride : c->record_bytes),
+	};
+	for (struct list *l = c->slabs[SLABS_FULL].next; l != &c->slabs[SLABS_FULL]; l = l->next)
+		out->nr_full_slabs++;
+	spin_unlock_irq(&c->lock, flags);
+	out->nr_partial_slabs = out->nr_slabs - out->nr_full_slabs - out->nr_empty_slabs;
+	out->nr_live = out->nr_slabs * c->nr_objects - out->nr_in_slab - out->nr_cached;
+	for (unsigned cpu = 0; c->magazines != NULL && cpu < mm_nr_cpus; cpu++) {
+		out->nr_refills += magazine_of_cpu(c, cpu)->nr_refills;
+		out->nr_flushes += magazine_of_cpu(c, cpu)->nr_flushes;
+	}
+}
+
+static void sum_slab(void *context, struct slab *s)
+{
+	struct kmem_cache *c = context;
+
+	for (u32 i = 0; i < c->nr_objects; i++)
+		site_sums_add(s->tag[i], 1, c->size);
+}
+
+static void sum_cache(struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&c->lock);
+
+	for_each_slab(c, sum_slab, c);
+	spin_unlock_irq(&c->lock, flags);
+}
+
+void cache_visit_sites(struct kmem_cache *c,
+                       void (*visit)(void *context, u32 tag, u64 objects, u64 bytes), void *context)
+{
+	site_sums_begin();
+	sum_cache(c);
+	site_sums_end(visit, context);
+}
+
+void slab_visit_sites(void (*visit)(void *context, u32 tag, u64 objects, u64 bytes), void *context)
+{
+	site_sums_begin();
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		sum_cache(c);
+	kmalloc_sum_large();
+	site_sums_end(visit, context);
+}
+
+u64 slab_pages(void)
+{
+	u64 pages = 0;
+
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		pages += c->nr_slabs * c->nr_pages;
+	return pages;
+}
+
+u64 slab_live_objects(void)
+{
+	u64 live = 0;
+
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		if (!(c->flags & SLAB_INTERNAL))
+			live += c->nr_slabs * c->nr_objects - c->nr_free - magazine_objects(c);
+	return live;
+}
+
+/* --- checks --- */
+
+static const char *check_pages(const struct kmem_cache *c, const struct slab *s)
+{
+	const struct page *head = virt_to_page((void *)align_down(s->base, PAGE_SIZE));
+
+	if (s->cache != c || s->nr_pages != c->nr_pages)
+		return "S4: a slab's record does not lead to its cache";
+	for (u32 i = 0; i < c->nr_pages; i++)
+		if (head[i].type != PAGE_SLAB || head[i].slab != s)
+			return "S4: a page of a slab does not lead to its record";
+	return NULL;
+}
+
+static const char *check_objects(const struct kmem_cache *c, struct slab *s, u64 *nr_cached)
+{
+	const u64 *bits = slab_bits(c, s);
+
+	if (bitmap_count(bits, bitmap_words(c->nr_objects) * 64) != s->nr_free ||
+	    bitmap_count(bits, c->nr_objects) != s->nr_free)
+		return "S2: a slab's free bits are not as many as it says";
+	for (u32 i = 0; i < c->nr_slots; i++) {
+		bool is_free = i >= c->nr_objects || bitmap_test(bits, i);
+
+		if (is_free != (s->tag[i] == TAG_IN_SLAB))
+			return "S3: a tag and a free bit contradict each other";
+		*nr_cached += s->tag[i] == TAG_IN_MAGAZINE;
+	}
+	return NULL;
+}
+
+static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 list, u64 *nr_cached)
+{
+	const char *fault;
+
+	if (s->list != list || (s->nr_free == 0) != (list == SLABS_FULL) ||
+	    (s->nr_free == c->nr_objects) != (list == SLABS_EMPTY) ||
+	    (list != SLABS_FULL && list != SLABS_EMPTY &&
+	     list != SLABS_PARTIAL + s->nr_free * NR_PARTIAL / c->nr_objects))
+		return "S1: a slab is on the wrong list";
+	fault = check_pages(c, s);
+	return fault ? fault : check_objects(c, s, nr_cached);
+}
+
+struct slab_sums {
+	u64 nr_slabs, nr_free, nr_cached;
+};
+
+static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_sums *sums)
+{
+	const struct list *head = &c->slabs[list];
+
+	if (list_is_empty(head) == (c->nonempty_lists >> list & 1))
+		return "S1: a list of slabs and its bit contradict each other";
+	for (struct list *l = head->next; l != head; l = l->next) {
+		struct slab *s = list_entry(l, struct slab, link);
+		const char *fault = check_slab(c, s, list, &sums->nr_cached);
+
+		if (fault)
+			return fault;
+		if (l->next->prev != l)
+			return "S1: a list of slabs has asymmetric links";
+		sums->nr_slabs++;
+		sums->nr_free += s->nr_free;
+	}
+	return NULL;
+}
+
+static const char *check_magazine(const struct kmem_cache *c, const struct magazine *m)
+{
+	if (m->nr > m->capacity || m->capacity > MAGAZINE_SLOTS)
+		return "S5: a magazine is fuller than it can be";
+	for (u32 i = 0; i < m->nr; i++) {
+		struct slab *s = slab_of(m->slot[i].object);
+		u64 index;
+
+		if (s == NULL || s->cache != c)
+			return "S5: a magazine holds what is no object of its cache";
+		index = ((u64)m->slot[i].object - s->base) / c->stride;
+		if (index >= c->nr_objects || slab_object(c, s, (u32)index) != m->slot[i].object ||
+		    m->slot[i].tag != &s->tag[index] || s->tag[index] != TAG_IN_MAGAZINE)
+			return "S5: an object in a magazine has a wrong tag";
+	}
+	return NULL;
+}
+
+static const char *check_locked(const struct kmem_cache *c)
+{
+	struct slab_sums sums = {0};
+	const char *fault = NULL;
+
+	for (u8 i = 0; i < NR_SLAB_LISTS && fault == NULL; i++)
+		fault = check_list(c, i, &sums);
+	for (unsigned cpu = 0; fault == NULL && c->magazines != NULL && cpu < mm_nr_cpus; cpu++)
+		fault = check_magazine(c, magazine_of_cpu(c, cpu));
+	if (fault != NULL)
+		return fault;
+	if (sums.nr_cached != magazine_objects(c))
+		return "S6: magazines hold another number of objects than tags say";
+	if (sums.nr_slabs != c->nr_slabs || sums.nr_free != c->nr_free ||
+	    c->nr_empty > MAX_EMPTY_SLABS + 1)
+		return "S7: a cache's sums are not those over its slabs";
+	return NULL;
+}
+
+const char *kmem_cache_check(struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&c->lock);
+	const char *fault = check_locked(c);
+
+	spin_unlock_irq(&c->lock, flags);
+	return fault;
+}
+
+const char *slab_check(void)
+{
+	const char *fault = NULL;
+
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c && !fault; c = kmem_cache_next(c))
+		fault = kmem_cache_check(c);
+	return fault;
+}

@@ -1,0 +1,187 @@
+/*
+ * The state of the memory manager, in numbers (mm_usage) and for people (stats_print_…): one screen
+ * each.
+ *
+ * Everything is summed when it is asked for; no counter is kept on a fast path for it. Other CPUs
+ * go on meanwhile, so sums can be off by what they do in that moment.
+ */
+#include "internal.h"
+
+#include <lib/string.h>
+#include <mm/mm.h>
+
+void mm_usage(struct mm_usage *out)
+{
+	*out = (struct mm_usage){
+	    .cached_pages = cpu_pages_count(),
+	    .slab_pages = slab_pages(),
+	    .large_pages = kmalloc_large_pages(),
+	    .live_objects = slab_live_objects() + kmalloc_large_objects(),
+	};
+	for_each_zone(z)
+	{
+		out->managed_pages += z->buddy.nr_managed_pages;
+		out->free_pages += z->buddy.nr_free_pages;
+		out->peak_used_pages += z->buddy.nr_managed_pages - z->min_free_pages;
+	}
+	out->used_pages = out->managed_pages - out->free_pages - out->cached_pages;
+}
+
+void mm_reset_peak(void)
+{
+	for_each_zone(z)
+	{
+		u64 flags = spin_lock_irq(&z->lock);
+
+		z->min_free_pages = z->buddy.nr_free_pages;
+		spin_unlock_irq(&z->lock, flags);
+	}
+}
+
+static void print_pages(const char *what, u64 pages)
+{
+	char size[16];
+
+	kprintf("%-26s %12lu pages %10s\n", what, pages, format_bytes(size, pages << PAGE_SHIFT));
+}
+
+void stats_print_mem(void)
+{
+	struct mm_usage u;
+
+	mm_usage(&u);
+	print_pages("managed", u.managed_pages);
+	print_pages("free", u.free_pages);
+	print_pages("in CPU caches", u.cached_pages);
+	print_pages("used", u.used_pages);
+	print_pages("  slabs and their records", u.slab_pages);
+	print_pages("  large kmallocs", u.large_pages);
+	print_pages("  other", u.used_pages - u.slab_pages - u.large_pages);
+	print_pages("peak used", u.peak_used_pages);
+	kprintf("%-26s %12lu\n", "live objects", u.live_objects);
+	kprintf("%-26s %12lu\n", "failed page allocations", page_alloc_failures());
+}
+
+void stats_print_zones(void)
+{
+	char managed[16], free[16];
+
+	kprintf(
+	    "node zone    managed     free      first page  end page    splits  merges  locks\n");
+	for_each_zone(z)
+	    kprintf("%4u %-7s %-11s %-9s %#-11x %#-11x %-7lu %-7lu %lu\n", z->node, z->name,
+	            format_bytes(managed, z->buddy.nr_managed_pages << PAGE_SHIFT),
+	            format_bytes(free, z->buddy.nr_free_pages << PAGE_SHIFT), z->buddy.low,
+	            z->buddy.high, z->buddy.nr_splits, z->buddy.nr_merges, z->nr_lock_acquisitions);
+}
+
+/* Per mille of the free pages that lie in blocks too small for this order (Gorman and Whitcroft's
+ * unusable free space index, Ottawa Linux Symposium 2006). */
+static u64 unusable_index(unsigned order)
+{
+	u64 free = 0, usable = 0;
+
+	for_each_zone(z)
+	{
+		free += z->buddy.nr_free_pages;
+		for (unsigned o = order; o <= MAX_ORDER; o++)
+			usable += (u64)z->buddy.nr_free_blocks[o] << o;
+	}
+	return free == 0 ? 1000 : (free - usable) * 1000 / free;
+}
+
+void stats_print_buddyinfo(void)
+{
+	char size[16];
+
+	kprintf("order block   ");
+	for_each_zone(z) kprintf(" %u:%-7s", z->node, z->name);
+	kprintf("  too small for it\n");
+	for (unsigned order = 0; order <= MAX_ORDER; order++) {
+		u64 index = unusable_index(order);
+
+		kprintf("%5u %-8s", order, format_bytes(size, PAGE_SIZE << order));
+		for_each_zone(z) kprintf("%10u", z->buddy.nr_free_blocks[order]);
+		kprintf("  %3lu.%lu %% of free memory\n", index / 10, index % 10);
+	}
+}
+
+void stats_print_slabinfo(void)
+{
+	struct kmem_cache_stats s;
+
+	kprintf("%-20s %6s %8s %8s %7s %6s %6s %6s %6s\n", "cache", "size", "live", "cached",
+	        "free", "slabs", "empty", "objs", "pages");
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c)) {
+		kmem_cache_stats(c, &s);
+		kprintf("%-20s %6lu %8lu %8lu %7lu %6lu %6lu %6u %6u\n", s.name, s.size, s.nr_live,
+		        s.nr_cached, s.nr_in_slab, s.nr_slabs, s.nr_empty_slabs, s.objects_per_slab,
+		        s.pages_per_slab);
+	}
+}
+
+static void print_site(void *context, u32 tag, u64 objects, u64 bytes)
+{
+	char name[96];
+
+	kprintf("%10lu %12lu  %s\n", objects, bytes, site_name(name, tag));
+	(void)context;
+}
+
+void stats_print_sites(void)
+{
+	kprintf("%10s %12s  %s\n", "objects", "bytes", "call site");
+	slab_visit_sites(print_site, NULL);
+}
+
+static void print_head(const struct page *head)
+{
+	char size[16], name[96];
+
+	kprintf("  block of %lu pages (%s) at %#lx, order %u, node %u, zone %s\n",
+	        page_block_pages(head), format_bytes(size, page_block_pages(head) << PAGE_SHIFT),
+	        page_to_phys(head), head->order, head->zone >> 2, page_zone(head)->name);
+	if (head->type == PAGE_FREE)
+		kprintf("  free list: next %#x prev %#x\n", head->next, head->prev);
+	if (head->type == PAGE_LARGE)
+		kprintf("  kmalloc of %u bytes by %s\n", head->bytes, site_name(name, head->site));
+}
+
+static void print_slab_page(u64 pfn)
+{
+	struct slab_object_info info;
+	struct kmem_cache_stats s;
+	char name[96];
+	u64 address = (u64)phys_to_virt(pfn << PAGE_SHIFT), end = address + PAGE_SIZE;
+	unsigned shown = 0;
+
+	while (address < end && !slab_object_of((void *)address, &info))
+		address += 8;
+	if (address >= end)
+		return;
+	kmem_cache_stats(info.cache, &s);
+	kprintf("  slab of cache %s: %u objects of %lu bytes in %u page(s)\n", s.name,
+	        s.objects_per_slab, s.size, s.pages_per_slab);
+	for (; address < end && shown < 16 && slab_object_of((void *)address, &info);
+	     address = (u64)info.object + s.stride, shown++)
+		kprintf("  %p  %s\n", info.object, site_name(name, info.tag));
+	if (address < end && shown == 16)
+		kprintf("  … and more\n");
+}
+
+void stats_print_page(u64 pfn)
+{
+	const struct page *page = page_lookup(pfn), *head = page_block_of(pfn);
+
+	kprintf("page frame %#lx, physical %#lx, address %p\n", pfn, pfn << PAGE_SHIFT,
+	        phys_to_virt(pfn << PAGE_SHIFT));
+	if (head == NULL) {
+		kprintf("  not managed by the page allocator: no RAM, or reserved at boot\n");
+		return;
+	}
+	kprintf("  type %s%s\n", page_type_name(head->type),
+	        head == page ? "" : " (inside the block)");
+	print_head(head);
+	if (head->type == PAGE_SLAB)
+		print_slab_page(pfn);
+}

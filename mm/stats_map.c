@@ -1,0 +1,92 @@
+/*
+ * A map of memory in characters: each cell stands for an equal share of the managed span, and shows
+ * what most of it holds; what is used wins over what is free from one eighth of a cell on, so that
+ * small islands are seen.
+ */
+#include <lib/string.h>
+#include <mm/mm.h>
+
+enum { CELL_NONE, CELL_ALLOCATED, CELL_SLAB, CELL_LARGE, CELL_CACHED, CELL_FREE };
+#define NR_CELL_KINDS (CELL_FREE + NR_ORDERS)
+
+static const char cell_letters[NR_CELL_KINDS + 1] = "-ASLc0123456789abcdefghi";
+
+static unsigned cell_kind(const struct page *head)
+{
+	switch (head->type) {
+	case PAGE_FREE:
+		return CELL_FREE + head->order;
+	case PAGE_CACHED:
+		return CELL_CACHED;
+	case PAGE_SLAB:
+		return CELL_SLAB;
+	case PAGE_LARGE:
+		return CELL_LARGE;
+	default:
+		return CELL_ALLOCATED;
+	}
+}
+
+/* Pages of each kind in [start, end). */
+static void count_kinds(u64 start, u64 end, u64 pages[NR_CELL_KINDS])
+{
+	memset(pages, 0, NR_CELL_KINDS * sizeof(pages[0]));
+	while (start < end) {
+		const struct page *head = page_block_of(start);
+		u64 next = head ? page_to_pfn(head) + page_block_pages(head) : start + 1;
+
+		if (next > end)
+			next = end;
+		pages[head ? cell_kind(head) : CELL_NONE] += next - start;
+		start = next;
+	}
+}
+
+static char cell_letter(u64 start, u64 end)
+{
+	u64 pages[NR_CELL_KINDS];
+	unsigned most = 0, used = 0;
+
+	count_kinds(start, end, pages);
+	for (unsigned kind = 1; kind < NR_CELL_KINDS; kind++) {
+		if (pages[kind] > pages[most])
+			most = kind;
+		if (kind < CELL_FREE && (used == 0 || pages[kind] > pages[used]))
+			used = kind;
+	}
+	return cell_letters[most >= CELL_FREE && pages[used] * 8 >= end - start ? used : most];
+}
+
+/* The managed frames' span, and pages a cell. */
+static u64 span(u64 *start, u64 *end)
+{
+	*start = UINT64_MAX;
+	*end = 0;
+	for_each_zone(z)
+	{
+		*start = min_u64(*start, z->buddy.low);
+		*end = max_u64(*end, z->buddy.high);
+	}
+	return *end - *start;
+}
+
+void stats_print_map(unsigned columns, unsigned rows)
+{
+	u64 start, end, cell, nr_pages = span(&start, &end);
+	char size[16], line[2] = {0};
+
+	if (columns == 0 || rows == 0)
+		return;
+	cell = max_u64(div_round_up(nr_pages, (u64)columns * rows), 1);
+	kprintf("each character is %s; A allocated, S slab, L large kmalloc, c cached by a CPU,\n",
+	        format_bytes(size, cell << PAGE_SHIFT));
+	kprintf("0-9 a-i free in blocks of order 0-18, - not managed\n");
+	while (start < end) {
+		kprintf("%12lx ", start << PAGE_SHIFT);
+		for (unsigned i = 0; i < columns && start < end; i++, start += cell) {
+			line[0] = cell_letter(start, min_u64(start + cell, end));
+			kprintf("%s", line);
+		}
+		kprintf("\n");
+	}
+}

@@ -1,0 +1,223 @@
+/*
+ * Zones: which memory a device can reach, and the lock around each buddy.
+ *
+ * A node's memory is cut at 16 MiB (old ISA DMA reaches no higher) and at 4 GiB (32-bit devices).
+ * Each piece has a buddy of its own, so blocks never merge across an edge and an allocation that
+ * needs low memory finds it without a search. The zone id (node and kind) in every struct page
+ * leads back from a page to its zone.
+ *
+ * Invariants, beyond those of the buddy:
+ *   Z1  a zone's buddy bounds are those of its kind, and its id is its place in zone_table
+ *   Z2  min_free_pages <= free pages: the low-water mark follows every allocation
+ *
+ * Cost: the buddy's, plus one lock. A batch takes the lock once.
+ * Not here: which zone to try (page_alloc.c), per-CPU caches (cpu_pages.c).
+ */
+#include "internal.h"
+
+#include <lib/assert.h>
+
+struct zone zone_table[MAX_ZONES];
+
+static const struct {
+	const char *name;
+	u64 start, end; /* page frames */
+} zone_kinds[NR_ZONE_KINDS] = {
+    [ZONE_DMA] = {"DMA", 0, 16 * MIB >> PAGE_SHIFT},
+    [ZONE_DMA32] = {"DMA32", 16 * MIB >> PAGE_SHIFT, 4 * GIB >> PAGE_SHIFT},
+    [ZONE_NORMAL] = {"NORMAL", 4 * GIB >> PAGE_SHIFT, PLATFORM_MAX_PA >> PAGE_SHIFT},
+};
+
+static_assert(PLATFORM_MAX_PA >> PAGE_SHIFT <= UINT32_MAX, "frame numbers have 32 bits");
+static_assert((MAX_NODES - 1) << 2 < 256, "a zone id is a byte of struct page");
+
+u64 zone_kind_start_pfn(enum zone_kind kind)
+{
+	return zone_kinds[kind].start;
+}
+
+u64 zone_kind_end_pfn(enum zone_kind kind)
+{
+	return zone_kinds[kind].end;
+}
+
+struct zone *zone_next(const struct zone *z)
+{
+	struct zone *next = z == NULL ? zone_table : zone_table + (z - zone_table) + 1;
+
+	for (; next < zone_table + MAX_ZONES; next++)
+		if (next->buddy.nr_managed_pages != 0)
+			return next;
+	return NULL;
+}
+
+static void zone_init(struct zone *z, unsigned node, enum zone_kind kind)
+{
+	*z = (struct zone){
+	    .name = zone_kinds[kind].name,
+	    .id = ZONE_ID(node, kind),
+	    .node = (u8)node,
+	    .kind = (u8)kind,
+	};
+	spin_init(&z->lock, "zone");
+	buddy_init(&z->buddy, page_map, pageblock_map, (u32)zone_kinds[kind].start,
+	           (u32)zone_kinds[kind].end, z->id);
+}
+
+void zone_init_all(void)
+{
+	for (unsigned node = 0; node < MAX_NODES; node++)
+		for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
+			zone_init(&zone_table[ZONE_ID(node, kind)], node, kind);
+}
+
+static u64 lock_zone(struct zone *z)
+{
+	u64 flags = spin_lock_irq(&z->lock);
+
+	z->nr_lock_acquisitions++;
+	return flags;
+}
+
+void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn)
+{
+	assert(node < MAX_NODES);
+	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		struct zone *z = &zone_table[ZONE_ID(node, kind)];
+		u64 start = max_u64(start_pfn, zone_kinds[kind].start);
+		u64 end = min_u64(end_pfn, zone_kinds[kind].end);
+
+		if (start < end) {
+			u64 flags = lock_zone(z);
+
+			buddy_add_range(&z->buddy, (u32)start, (u32)end);
+			z->min_free_pages = z->buddy.nr_free_pages;
+			spin_unlock_irq(&z->lock, flags);
+		}
+	}
+}
+
+static void count_alloc(struct zone *z, unsigned nr_blocks)
+{
+	z->nr_allocs += nr_blocks;
+	if (z->buddy.nr_free_pages < z->min_free_pages)
+		z->min_free_pages = z->buddy.nr_free_pages;
+}
+
+struct page *zone_alloc(struct zone *z, unsigned order)
+{
+	u64 flags = lock_zone(z);
+	u32 pfn = buddy_alloc(&z->buddy, order);
+
+	if (pfn)
+		count_alloc(z, 1);
+	else
+		z->nr_failures++;
+	spin_unlock_irq(&z->lock, flags);
+	return pfn ? pfn_to_page(pfn) : NULL;
+}
+
+void zone_free(struct zone *z, struct page *page, unsigned order)
+{
+	u64 flags = lock_zone(z);
+
+	buddy_free(&z->buddy, page_to_pfn(page), order);
+	z->nr_frees++;
+	spin_unlock_irq(&z->lock, flags);
+}
+
+struct page *zone_alloc_run(struct zone *z, u32 nr_pages)
+{
+	unsigned order = log2_ceil(nr_pages);
+	u64 flags = lock_zone(z);
+	u32 pfn = buddy_alloc(&z->buddy, order);
+
+	if (pfn) {
+		buddy_trim(&z->buddy, pfn, order, nr_pages);
+		count_alloc(z, 1);
+	} else {
+		z->nr_failures++;
+	}
+	spin_unlock_irq(&z->lock, flags);
+	return pfn ? pfn_to_page(pfn) : NULL;
+}
+
+void zone_free_run(struct zone *z, struct page *head, u32 nr_pages)
+{
+	u64 flags = lock_zone(z);
+
+	buddy_free_run(&z->buddy, page_to_pfn(head), nr_pages);
+	z->nr_frees++;
+	spin_unlock_irq(&z->lock, flags);
+}
+
+/*
+ * For single pages, the smallest free block that helps: what is already in pieces is used up first,
+ * and a larger block is taken whole rather than page by page.
+ */
+static unsigned take_order(const struct buddy *b, unsigned order, unsigned want)
+{
+	u32 usable;
+
+	if (order != 0)
+		return order;
+	usable = b->nonempty & ((2u << highest_bit(want)) - 1);
+	return usable ? lowest_bit(usable) : highest_bit(want);
+}
+
+unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, u32 pfn[])
+{
+	unsigned nr = 0;
+	u64 flags = lock_zone(z);
+
+	while (nr < n) {
+		unsigned take = take_order(&z->buddy, order, n - nr);
+		u32 first = buddy_alloc(&z->buddy, take);
+
+		while (first == 0 && take > order)
+			first = buddy_alloc(&z->buddy, --take);
+		if (first == 0)
+			break;
+		if (order == 0)
+			buddy_shatter(&z->buddy, first, take);
+		for (u32 i = 0; i < 1u << (take - order); i++)
+			pfn[nr++] = first + i;
+	}
+	count_alloc(z, nr);
+	if (nr == 0)
+		z->nr_failures++;
+	spin_unlock_irq(&z->lock, flags);
+	return nr;
+}
+
+void zone_free_batch(struct zone *z, unsigned order, unsigned n, const u32 pfn[])
+{
+	u64 flags = lock_zone(z);
+
+	for (unsigned i = 0; i < n; i++)
+		buddy_free(&z->buddy, pfn[i], order);
+	z->nr_frees += n;
+	spin_unlock_irq(&z->lock, flags);
+}
+
+u64 zone_free_pages(const struct zone *z)
+{
+	return z->buddy.nr_free_pages;
+}
+
+const char *zone_check(struct zone *z)
+{
+	const char *fault;
+	u64 flags;
+
+	if (z != &zone_table[z->id] || z->id != ZONE_ID(z->node, z->kind) || z->buddy.zone != z->id)
+		return "Z1: a zone's id is not its place in the table";
+	if (z->buddy.start != zone_kinds[z->kind].start || z->buddy.end != zone_kinds[z->kind].end)
+		return "Z1: a zone's bounds are not those of its kind";
+	flags = lock_zone(z);
+	fault = buddy_check(&z->buddy);
+	if (fault == NULL && z->min_free_pages > z->buddy.nr_free_pages)
+		fault = "Z2: fewer pages are free than the low-water mark says";
+	spin_unlock_irq(&z->lock, flags);
+	return fault;
+}
