@@ -56,6 +56,7 @@ class Judge:
         self.versions = 0
         self.text_seen = False
         self.kernel_spoke = False
+        self.unfinished = False  # the output stopped in the middle of a line
 
     def feed(self, data):
         """Takes raw serial bytes."""
@@ -67,6 +68,7 @@ class Judge:
             self.text_seen = True  # a prompt does not end in a newline
 
     def end(self):
+        self.unfinished = bool(self.rest)
         if self.rest:
             self._line(self.rest)
             self.rest = b""
@@ -214,6 +216,8 @@ def unexpected_end(status):
 
 def report(judge, verdict, reason, seconds, out=sys.stdout):
     """Prints the last lines of a run that did not pass, and the verdict's one line."""
+    if judge.unfinished:
+        print(file=out)
     if verdict != PASS:
         tail = [line for line in judge.lines if line.strip()][-TAIL_LINES:]
         if tail:
