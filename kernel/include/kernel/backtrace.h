@@ -1,6 +1,6 @@
 /*
- * Who called whom, by the frame pointers. Never faults: every pointer is followed only when it lies in a kernel
- * stack, is aligned, and is above the one before.
+ * Who called whom, by the frame pointers. Never faults: every pointer is followed only when it lies
+ * in a kernel stack, is aligned, and is above the one before.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /*
- * The kernel's command line: words `name` or `name=value`, separated by blanks; quotes ("…" or '…') keep blanks in a
- * value. The table of options, with defaults and help texts, is in kernel/cmdline.c and nowhere else.
+ * The kernel's command line: words `name` or `name=value`, separated by blanks; quotes ("…" or '…')
+ * keep blanks in a value. The table of options, with defaults and help texts, is in
+ * kernel/cmdline.c and nowhere else.
  */
 #pragma once
 
@@ -19,13 +20,14 @@ struct options {
 	u64 seed;
 	u64 mem; /* bytes; usable memory at or above this address is not used */
 	u64 maxcpus;
-	u64 loglevel; /* 0 … 7 */
+	u64 loglevel;    /* 0 … 7 */
 	u32 nr_problems; /* words that were reported and ignored */
 };
 
 /*
- * Sets *o to the defaults and then to what the text says. Unknown and malformed words are reported in one log line
- * each and ignored. skip_image: the first word is the image's name (Multiboot1 passes it, Multiboot2 does not).
+ * Sets *o to the defaults and then to what the text says. Unknown and malformed words are reported
+ * in one log line each and ignored. skip_image: the first word is the image's name (Multiboot1
+ * passes it, Multiboot2 does not).
  */
 void options_parse(const char *text, bool skip_image, struct options *o);
 

@@ -1,5 +1,6 @@
 /*
- * One struct cpu for each processor, reached through %gs; descriptor tables, stacks and the CPU's features.
+ * One struct cpu for each processor, reached through %gs; descriptor tables, stacks and the CPU's
+ * features.
  */
 #pragma once
 
@@ -61,7 +62,7 @@ static inline struct cpu *cpu_self(void)
 	return self;
 }
 
-/* What CPU 0 has and Strata uses or shows; `safe` on the command line clears what can be done without. */
+/* What CPU 0 has and Strata uses or shows. */
 struct cpu_features {
 	char vendor[13], brand[49];
 	bool nx, gib_pages, global_pages, smep, smap, umip;
@@ -73,7 +74,10 @@ extern struct cpu_features cpu_features;
 void cpu_init(void);
 
 /* Reads CPUID into cpu_features. */
-void cpu_detect(bool safe);
+void cpu_detect(void);
+
+/* `safe` on the command line: forgets the features that Strata can do without. */
+void cpu_forget_features(void);
 
 /* Turns on what cpu_features has, on this CPU; one log line. */
 void cpu_enable_features(void);

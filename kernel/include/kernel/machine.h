@@ -1,7 +1,8 @@
 /*
- * The ends of the machine. The status goes to QEMU's isa-debug-exit device at port 0xf4, which makes QEMU
- * exit with 2 * status + 1; where that device is absent the machine is switched off, and where that fails too it
- * halts. All are usable in any context and at any time after the CPU is in long mode.
+ * The ends of the machine. The status goes to QEMU's isa-debug-exit device at port 0xf4, which
+ * makes QEMU exit with 2 * status + 1; where that device is absent the machine is switched off, and
+ * where that fails too it halts. All are usable in any context and at any time after the CPU is in
+ * long mode.
  */
 #pragma once
 

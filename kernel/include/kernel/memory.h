@@ -9,7 +9,8 @@
 /* Reads what the loader left at info_pa. Ends the machine with one line when it is unusable. */
 void memory_read_boot_info(u32 magic, u64 info_pa);
 
-/* Map, boot memory, page tables, page allocator. Ends the machine with one line when memory is too small. */
+/* Map, boot memory, page tables, page allocator. Ends the machine with one line when memory is too
+ * small. */
 void memory_init(void);
 
 /* Valid after the functions above. */

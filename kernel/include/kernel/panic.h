@@ -1,5 +1,6 @@
 /*
- * The end of a machine that can't be trusted any more. lib/assert.h's panic() arrives at platform_panic().
+ * The end of a machine that can't be trusted any more. lib/assert.h's panic() arrives at
+ * platform_panic().
  */
 #pragma once
 

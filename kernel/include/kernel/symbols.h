@@ -1,12 +1,13 @@
 /*
- * Names of the kernel's functions, from the table that tools/symbols.py makes out of the first link. Read-only.
+ * Names of the kernel's functions, from the table that tools/symbols.py makes out of the first
+ * link. Read-only.
  */
 #pragma once
 
 #include <lib/types.h>
 
-/* The function that holds `va`, and the offset in it; NULL when va is not in the kernel's text (or the build has
- * no table). O(log n). */
+/* The function that holds `va`, and the offset in it; NULL when va is not in the kernel's text (or
+ * the build has no table). O(log n). */
 const char *symbol_find(u64 va, u64 *offset);
 
 /* The address of a function, 0 when there is none of that name. O(n). */

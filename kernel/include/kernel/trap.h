@@ -1,6 +1,6 @@
 /*
- * Exceptions and the interrupt descriptor table. Vectors 0-31 are the CPU's exceptions and end in a panic, unless
- * trap_expect() waits for them; 32-255 go to irq_dispatch() of kernel/irq.h.
+ * Exceptions and the interrupt descriptor table. Vectors 0-31 are the CPU's exceptions and end in a
+ * panic, unless trap_expect() waits for them; 32-255 go to irq_dispatch() of kernel/irq.h.
  */
 #pragma once
 
@@ -44,11 +44,12 @@ void trap_load(void);
 /* "page fault (#PF)"; never NULL. */
 const char *trap_name(u64 vector);
 
-/* One line: the name, the decoded error code, and for an address fault what the address is. Returns buf. */
+/* One line: the name, the decoded error code, and for an address fault what the address is. Returns
+ * buf. */
 const char *trap_describe(const struct trap_frame *f, char *buf, size_t size);
 
 /*
- * Runs fn(arg) and says whether it ended by an exception; then *out (if not NULL) is the frame. Whatever fn held is
- * still held. Nests. For tests, and for reading what may not be there.
+ * Runs fn(arg) and says whether it ended by an exception; then *out (if not NULL) is the frame.
+ * Whatever fn held is still held. Nests. For tests, and for reading what may not be there.
  */
 bool trap_expect(void (*fn)(void *), void *arg, struct trap_frame *out);

@@ -1,4 +1,5 @@
-/* lib/platform.h in the kernel: the interrupt flag, the time stamp counter, and the CPU's number at %gs:8. */
+/* lib/platform.h in the kernel: the interrupt flag, the time stamp counter, and the CPU's number at
+ * %gs:8. */
 #pragma once
 
 #include <lib/types.h>

@@ -1,0 +1,216 @@
+/*
+ * The kernel's command line. Every option stands once, in the table below, with its form, its place
+ * in struct options and its help.
+ *
+ * A word that is no option, or whose value is malformed, is reported in one line and otherwise
+ * ignored: a machine that boots without an option is worth more than one that stops over it. A
+ * repeated option: the last one wins.
+ */
+#include <kernel/cmdline.h>
+#include <lib/log.h>
+#include <lib/string.h>
+
+#define WORD_MAX 192
+
+enum form {
+	FLAG,          /* name */
+	TEXT,          /* name=value */
+	FLAG_AND_TEXT, /* name or name=value: sets a flag, and the text */
+	NUMBER,        /* name=N, with a range */
+	SIZE,          /* name=N[KMGT] */
+};
+
+struct option {
+	const char *name, *value; /* value: as the help shows it */
+	enum form form;
+	size_t flag, place; /* offsets in struct options; flag: of a bool, NO_FLAG if none */
+	u64 min, max;
+	const char *help;
+};
+
+#define NO_FLAG SIZE_MAX
+#define AT(field) offsetof(struct options, field)
+
+static const struct option table[] = {
+    {"test", "[=PATTERN]", FLAG_AND_TEXT, AT(test), AT(test_pattern), 0, 0,
+     "run the tests that match (suite, suite.name, * and ?, commas; default: all), then end"},
+    {"seed", "=N", NUMBER, AT(has_seed), AT(seed), 0, UINT64_MAX,
+     "repeat a test run with its seed (default: another one each boot)"},
+    {"bench", "", FLAG, AT(bench), 0, 0, 0, "run the benchmarks, then end"},
+    {"replay", "=ENGINE", TEXT, NO_FLAG, AT(replay), 0, 0,
+     "replay the trace given as boot module on this allocator (kmalloc), then end"},
+    {"monitor", "", FLAG, AT(monitor), 0, 0, 0, "answer at a prompt (the default)"},
+    {"mem", "=SIZE", SIZE, NO_FLAG, AT(mem), 1, UINT64_MAX,
+     "use no memory at or above this address (default: all)"},
+    {"maxcpus", "=N", NUMBER, NO_FLAG, AT(maxcpus), 1, 256,
+     "use at most this many CPUs (default: 256)"},
+    {"slab_debug", "=LIST", TEXT, NO_FLAG, AT(slab_debug), 0, 0,
+     "allocator checks that cost time: poison, redzone … (default: none)"},
+    {"quiet", "", FLAG, AT(quiet), 0, 0, 0, "show only warnings and errors of the log"},
+    {"loglevel", "=N", NUMBER, NO_FLAG, AT(loglevel), 0, 7,
+     "show log lines up to this level: 3 errors, 4 warnings, 6 information, 7 all (default: 6)"},
+    {"safe", "", FLAG, AT(safe), 0, 0, 0,
+     "use the fewest CPU features: no 1 GiB or global pages, SMEP, SMAP or UMIP"},
+    {"console", "=LIST", TEXT, NO_FLAG, AT(console), 0, 0,
+     "use only these: serial, screen, separated by a comma (default: both)"},
+};
+
+static struct options current;
+
+static __printf(3, 4) void report(struct options *o, const char *word, const char *fmt, ...)
+{
+	char why[128];
+	va_list args;
+
+	va_start(args, fmt);
+	vformat_buf(why, sizeof(why), fmt, args);
+	va_end(args);
+	log_warn("command line: \"%s\" is ignored: %s", word, why);
+	o->nr_problems++;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/*
+ * Copies the next word to buf, without its quotes, and returns what follows it; NULL when there is
+ * no word. A word that is too long is cut, which *cut says; a quote that is never closed ends with
+ * the text.
+ */
+static const char *next_word(const char *p, char buf[WORD_MAX], bool *cut)
+{
+	size_t n = 0;
+	char quote = 0;
+
+	*cut = false;
+	while (is_blank(*p))
+		p++;
+	if (*p == '\0')
+		return NULL;
+	for (; *p && (quote || !is_blank(*p)); p++) {
+		if (quote ? *p == quote : (*p == '"' || *p == '\'')) {
+			quote = quote ? 0 : *p;
+		} else if (n < WORD_MAX - 1) {
+			buf[n++] = *p;
+		} else {
+			*cut = true;
+		}
+	}
+	buf[n] = '\0';
+	return p;
+}
+
+/* The option that the word names; *value is the text behind its `=`, or NULL. */
+static const struct option *find_option(const char *word, const char **value)
+{
+	const char *equals = strchr(word, '=');
+	size_t length = equals ? (size_t)(equals - word) : strlen(word);
+
+	*value = equals ? equals + 1 : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (strlen(table[i].name) == length && strncmp(table[i].name, word, length) == 0)
+			return &table[i];
+	return NULL;
+}
+
+static bool set_number(const struct option *opt, const char *word, const char *value,
+                       struct options *o)
+{
+	u64 n;
+	int error = str_to_u64(value, opt->form == SIZE, &n);
+
+	if (error == -ERANGE)
+		report(o, word, "the number is too large");
+	else if (error)
+		report(o, word, "write %s%s, a number%s", opt->name, opt->value,
+		       opt->form == SIZE ? " with K, M, G or T behind it or nothing" : "");
+	else if (n < opt->min || n > opt->max)
+		report(o, word, "%s is %llu to %llu", opt->name, (unsigned long long)opt->min,
+		       (unsigned long long)opt->max);
+	else
+		*(u64 *)((char *)o + opt->place) = n;
+	return !error && n >= opt->min && n <= opt->max;
+}
+
+static bool set_text(const struct option *opt, const char *word, const char *value,
+                     struct options *o)
+{
+	if (strlen(value) >= OPTION_TEXT_MAX) {
+		report(o, word, "the value is longer than %d characters", OPTION_TEXT_MAX - 1);
+		return false;
+	}
+	str_copy((char *)o + opt->place, value, OPTION_TEXT_MAX);
+	return true;
+}
+
+static void apply(const struct option *opt, const char *word, const char *value, struct options *o)
+{
+	bool ok = true;
+
+	if (value && opt->form == FLAG) {
+		report(o, word, "%s takes no value", opt->name);
+		return;
+	}
+	if (!value && opt->form != FLAG && opt->form != FLAG_AND_TEXT) {
+		report(o, word, "write %s%s", opt->name, opt->value);
+		return;
+	}
+	if (value && (opt->form == NUMBER || opt->form == SIZE))
+		ok = set_number(opt, word, value, o);
+	else if (value)
+		ok = set_text(opt, word, value, o);
+	if (ok && opt->flag != NO_FLAG)
+		*(bool *)((char *)o + opt->flag) = true;
+}
+
+void options_parse(const char *text, bool skip_image, struct options *o)
+{
+	char word[WORD_MAX];
+	bool cut;
+
+	memset(o, 0, sizeof(*o));
+	o->mem = UINT64_MAX;
+	o->maxcpus = 256;
+	o->loglevel = LOG_INFO;
+	if (skip_image) {
+		text = next_word(text, word, &cut);
+		if (!text)
+			return;
+	}
+	while ((text = next_word(text, word, &cut)) != NULL) {
+		const char *value;
+		const struct option *opt = find_option(word, &value);
+
+		if (cut)
+			report(o, word, "the word is longer than %d characters", WORD_MAX - 1);
+		else if (opt)
+			apply(opt, word, value, o);
+		else
+			report(o, word, "there is no such option (`help options` lists them)");
+	}
+}
+
+void cmdline_init(const struct boot_info *info)
+{
+	log_info("command line: %s", info->cmdline[0] ? info->cmdline : "(empty)");
+	if (info->cmdline_cut)
+		log_warn("command line: cut after %d characters", BOOT_CMDLINE_MAX - 1);
+	options_parse(info->cmdline, info->protocol == BOOT_MULTIBOOT1, &current);
+}
+
+const struct options *options(void)
+{
+	return &current;
+}
+
+void cmdline_help(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		char form[40];
+
+		format_buf(form, sizeof(form), "%s%s", table[i].name, table[i].value);
+		kprintf("  %-18s %s\n", form, table[i].help);
+	}
+}

@@ -1,0 +1,23 @@
+/*
+ * The image's own places, from linker.ld and boot/start.asm, and where they are in physical memory.
+ */
+#pragma once
+
+#include <kernel/layout.h>
+#include <lib/types.h>
+
+/* Page-aligned, apart from text_end, data_end and bss_start. */
+extern const u8 kernel_start[], text_start[], text_end[], rodata_start[], rodata_end[];
+extern u8 data_start[], data_end[], bss_start[], bss_end[], kernel_end[];
+
+/* The early page tables, not needed once paging_init() is done. */
+extern u8 boot_tables[], boot_tables_end[];
+
+/* What KERNEL_BASE stands for: 0 unless the loader moved the image. */
+extern u64 kernel_phys_base;
+
+/* The physical address of a place in the image. */
+static inline u64 image_pa(const void *va)
+{
+	return (u64)va - KERNEL_BASE + kernel_phys_base;
+}

@@ -1,0 +1,80 @@
+/*
+ * The order of the boot, and what the machine is for this time: tests, a replay, the benchmarks or
+ * the monitor.
+ *
+ * boot/start.asm calls kernel_main() on CPU 0 with interrupts off and the early page tables.
+ */
+#include <kernel/cmdline.h>
+#include <kernel/console.h>
+#include <kernel/cpu.h>
+#include <kernel/irq.h>
+#include <kernel/machine.h>
+#include <kernel/memory.h>
+#include <kernel/monitor.h>
+#include <kernel/replay.h>
+#include <kernel/symbols.h>
+#include <kernel/trap.h>
+#include <lib/assert.h>
+#include <lib/log.h>
+#include <lib/platform.h>
+#include <tests/test.h>
+
+_Noreturn void kernel_main(u32 magic, u64 info_pa);
+
+static void set_console_level(const struct options *o)
+{
+	console_set_level(o->quiet ? LOG_WARN : (int)o->loglevel);
+}
+
+static _Noreturn void run_tests(const struct options *o)
+{
+	u64 seed = o->has_seed ? o->seed : cycles();
+	int failed;
+
+	log_info("test: seed %llu", (unsigned long long)seed);
+	failed = test_run_all(o->test_pattern, seed);
+	if (failed == -ENOENT)
+		kprintf("test: nothing matches \"%s\"\n", o->test_pattern);
+	machine_exit(failed == 0 ? MACHINE_PASS : MACHINE_FAIL);
+}
+
+static _Noreturn void run_replay(const struct options *o)
+{
+	machine_exit(replay_run(boot_info(), o->replay) == 0 ? MACHINE_PASS : MACHINE_FAIL);
+}
+
+static _Noreturn void run(const struct options *o)
+{
+	if (o->test)
+		run_tests(o);
+	if (o->replay[0])
+		run_replay(o);
+	monitor_run(boot_info());
+}
+
+_Noreturn void kernel_main(u32 magic, u64 info_pa)
+{
+	const char *broken;
+
+	cpu_init();           /* %gs, descriptors, stacks: cpu_id() and locks work */
+	trap_init();          /* a fault is reported from here on */
+	console_early_init(); /* serial port: text is seen from here on */
+	cpu_detect();         /* what this CPU can do, its address width */
+	memory_read_boot_info(magic, info_pa); /* the loader's bytes become struct boot_info */
+	cmdline_init(boot_info());             /* options() */
+	set_console_level(options());
+	if (options()->safe)
+		cpu_forget_features();
+	cpu_enable_features(); /* NX, write protection, SMEP, SMAP, UMIP … */
+	memory_init();         /* memory map → final page tables → page allocator → kmalloc */
+	console_init(boot_info()); /* the screen shows what was logged so far */
+	irq_init();                /* interrupt controllers */
+	__asm__ volatile("sti");
+
+	broken = symbols_check();
+	if (broken)
+		panic("symbols: %s", broken);
+	log_info("Strata is up: %u symbols, %llu million cycles since reset",
+	         (unsigned)symbol_count(), (unsigned long long)(cycles() / 1000000));
+	run(options());
+}

@@ -1,0 +1,186 @@
+/*
+ * Page tables as such: making entries, finding them, walking over all of them.
+ *
+ * Tables are reached through the direct map, which boot/start.asm provides for the first 4 GiB from
+ * the start; so the tables made before the first pagetable_load() must lie there.
+ *
+ * T1  Every entry above a leaf is present, writable and executable: the leaf alone decides.
+ * T2  A leaf's physical address is a multiple of its span.
+ *
+ * Cost: a mapping walks down once for each table, then fills a run of leaves in a loop: 4 TiB in 1
+ * GiB leaves are 4096 stores in eight tables. Nothing is ever unmapped, so no table is ever freed.
+ */
+#include <kernel/cpu.h>
+#include <kernel/pagetable.h>
+#include <kernel/paging.h>
+#include <lib/assert.h>
+#include <lib/bits.h>
+#include <lib/string.h>
+#include <mm/page_alloc.h>
+
+#define TABLE_BITS (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED)
+
+static struct bootmem *boot_source;
+static u64 root_pa;
+
+static u64 *table_of(u64 entry)
+{
+	return phys_to_virt(entry & PTE_ADDRESS);
+}
+
+u64 pagetable_new(void)
+{
+	u64 pa;
+
+	if (!boot_source->finished) {
+		pa = bootmem_try_alloc(boot_source, PAGE_SIZE, PAGE_SIZE, MEM_PAGE_TABLES);
+	} else {
+		struct page *page = alloc_page(GFP_ATOMIC);
+
+		pa = page ? page_to_phys(page) : 0;
+	}
+	if (pa != 0)
+		memset(phys_to_virt(pa), 0, PAGE_SIZE);
+	return pa;
+}
+
+void pagetable_init(struct bootmem *boot)
+{
+	boot_source = boot;
+	root_pa = pagetable_new();
+	if (root_pa == 0)
+		panic("paging: no memory for the first page table");
+}
+
+void pagetable_load(void)
+{
+	__asm__ volatile("movq %0, %%cr3" : : "r"(root_pa) : "memory");
+}
+
+unsigned pagetable_max_leaf_level(void)
+{
+	return cpu_features.gib_pages ? 2 : 1;
+}
+
+u64 pagetable_bits(u32 flags)
+{
+	u64 bits = PTE_PRESENT | PTE_ACCESSED;
+
+	if (flags & PAGING_WRITE)
+		bits |= PTE_WRITE | PTE_DIRTY;
+	if (!(flags & PAGING_EXECUTE) && cpu_features.nx)
+		bits |= PTE_NX;
+	if (flags & PAGING_UNCACHED)
+		bits |= PTE_PCD | PTE_PWT;
+	else if (flags & PAGING_WRITE_COMBINING)
+		bits |= PTE_PWT;
+	if (cpu_features.global_pages)
+		bits |= PTE_GLOBAL;
+	return bits;
+}
+
+/* The table below the entry, made when there is none; NULL without memory or when the entry is a
+ * leaf. */
+static u64 *table_below(u64 *entry)
+{
+	if (*entry == 0) {
+		u64 pa = pagetable_new();
+
+		if (pa == 0)
+			return NULL;
+		*entry = pa | TABLE_BITS;
+	}
+	return *entry & PTE_LARGE ? NULL : table_of(*entry);
+}
+
+u64 *pagetable_entry(u64 va, unsigned level)
+{
+	u64 *table = phys_to_virt(root_pa);
+
+	for (unsigned l = PAGETABLE_ROOT_LEVEL; l > level; l--) {
+		table = table_below(&table[pagetable_index(va, l)]);
+		if (table == NULL)
+			return NULL;
+	}
+	return &table[pagetable_index(va, level)];
+}
+
+static int map_in_table(u64 *table, unsigned level, u64 va, u64 pa, u64 length, u64 bits)
+{
+	const u64 span = pagetable_span(level);
+	const bool may_be_leaf = level <= pagetable_max_leaf_level();
+	const u64 leaf_bits = level > 0 ? bits | PTE_LARGE : bits;
+	u64 *entry = &table[pagetable_index(va, level)];
+
+	while (length > 0) {
+		u64 part = min_u64(span - (va & (span - 1)), length);
+
+		if (may_be_leaf && part == span && is_aligned(pa, span)) {
+			if (*entry != 0)
+				return -EEXIST;
+			*entry = pa | leaf_bits;
+		} else {
+			u64 *below = table_below(entry);
+			int error;
+
+			if (below == NULL)
+				return *entry ? -EEXIST : -ENOMEM;
+			error = map_in_table(below, level - 1, va, pa, part, bits);
+			if (error)
+				return error;
+		}
+		entry++;
+		va += part;
+		pa += part;
+		length -= part;
+	}
+	return 0;
+}
+
+int pagetable_map(u64 va, u64 pa, u64 length, u64 bits)
+{
+	assert(is_aligned(va | pa | length, PAGE_SIZE));
+	assert((s64)va < 0 && va + (length - 1) >= va);
+	return map_in_table(phys_to_virt(root_pa), PAGETABLE_ROOT_LEVEL, va, pa, length, bits);
+}
+
+bool pagetable_find(u64 va, u64 *entry, unsigned *level)
+{
+	u64 e;
+
+	if (va >> 47 != 0 && va >> 47 != 0x1ffff)
+		return false;
+	__asm__ volatile("movq %%cr3, %0" : "=r"(e));
+	for (unsigned l = PAGETABLE_ROOT_LEVEL;; l--) {
+		e = table_of(e)[pagetable_index(va, l)];
+		if (!(e & PTE_PRESENT))
+			return false;
+		if (pagetable_is_leaf(e, l)) {
+			*entry = e;
+			*level = l;
+			return true;
+		}
+	}
+}
+
+static void walk_table(const u64 *table, unsigned level, u64 base, pagetable_visitor fn,
+                       void *context)
+{
+	for (unsigned i = 0; i < PAGETABLE_ENTRIES; i++) {
+		u64 va = base + pagetable_span(level) * i;
+
+		if (level == PAGETABLE_ROOT_LEVEL && i >= PAGETABLE_ENTRIES / 2)
+			va |= 0xffff000000000000; /* canonical */
+		if (!(table[i] & PTE_PRESENT))
+			continue;
+		if (pagetable_is_leaf(table[i], level))
+			fn(va, level, table[i], context);
+		else
+			walk_table(table_of(table[i]), level - 1, va, fn, context);
+	}
+}
+
+void pagetable_walk(pagetable_visitor fn, void *context)
+{
+	walk_table(phys_to_virt(root_pa), PAGETABLE_ROOT_LEVEL, 0, fn, context);
+}
