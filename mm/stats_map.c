@@ -57,36 +57,44 @@ static char cell_letter(u64 start, u64 end)
 	return cell_letters[most >= CELL_FREE && pages[used] * 8 >= end - start ? used : most];
 }
 
-/* The managed frames' span, and pages a cell. */
-static u64 span(u64 *start, u64 *end)
+/* Frames that the zones span, holes inside a zone included. */
+static u64 zone_spans(void)
 {
-	*start = UINT64_MAX;
-	*end = 0;
-	for_each_zone(z)
-	{
-		*start = min_u64(*start, z->buddy.low);
-		*end = max_u64(*end, z->buddy.high);
+	u64 span = 0;
+
+	for_each_zone(z) span += z->buddy.high - z->buddy.low;
+	return span;
+}
+
+static void print_zone_map(const struct zone *z, u64 cell, unsigned columns)
+{
+	char line[128 + 1];
+
+	for (u64 start = z->buddy.low; start < z->buddy.high;) {
+		u64 first = start;
+		unsigned n = 0;
+
+		for (; n < columns && start < z->buddy.high; n++, start += cell)
+			line[n] = cell_letter(start, min_u64(start + cell, z->buddy.high));
+		line[n] = '\0';
+		kprintf("%12lx %s\n", first << PAGE_SHIFT, line);
 	}
-	return *end - *start;
 }
 
 void stats_print_map(unsigned columns, unsigned rows)
 {
-	u64 start, end, cell, nr_pages = span(&start, &end);
-	char size[16], line[2] = {0};
+	char size[16];
+	u64 cell;
 
-	if (columns == 0 || rows == 0)
+	if (columns == 0 || columns > 128 || rows == 0)
 		return;
-	cell = max_u64(div_round_up(nr_pages, (u64)columns * rows), 1);
-	kprintf("each character is %s; A allocated, S slab, L large kmalloc, c cached by a CPU,\n",
+	cell = max_u64(div_round_up(zone_spans(), (u64)columns * rows), 1);
+	kprintf("each character is %s: A allocated, S slab, L large kmalloc, c cached by a CPU,\n",
 	        format_bytes(size, cell << PAGE_SHIFT));
 	kprintf("0-9 a-i free in blocks of order 0-18, - not managed\n");
-	while (start < end) {
-		kprintf("%12lx ", start << PAGE_SHIFT);
-		for (unsigned i = 0; i < columns && start < end; i++, start += cell) {
-			line[0] = cell_letter(start, min_u64(start + cell, end));
-			kprintf("%s", line);
-		}
-		kprintf("\n");
+	for_each_zone(z)
+	{
+		kprintf("node %u zone %s\n", z->node, z->name);
+		print_zone_map(z, cell, columns);
 	}
 }
