@@ -1,0 +1,261 @@
+/*
+ * The monitor's commands, given as lines and judged by what they print and leave behind.
+ */
+#include <kernel/console.h>
+#include <kernel/monitor.h>
+#include <kernel/symbols.h>
+#include <mm/mm.h>
+#include <tests/test.h>
+
+static char answer[32 * KIB];
+static size_t nr_answer;
+
+static void capture(struct sink *self, const char *text, size_t len)
+{
+	(void)self;
+	for (size_t i = 0; i < len && nr_answer + 1 < sizeof(answer); i++)
+		answer[nr_answer++] = text[i];
+	answer[nr_answer] = '\0';
+}
+
+/* Runs the line; its answer is in `answer`. The expectations come after the console is back. */
+static int run(const char *line)
+{
+	static struct sink to = {.write = capture};
+	static char buffer[128];
+
+	str_copy(buffer, line, sizeof(buffer));
+	nr_answer = 0;
+	answer[0] = '\0';
+	struct sink *before = console_divert(&to);
+	int result = monitor_execute(buffer);
+
+	console_divert(before);
+	return result;
+}
+
+static bool says(const char *text)
+{
+	return strstr(answer, text) != NULL;
+}
+
+#define EXPECT_ANSWER(line, result, text)                               \
+	do {                                                            \
+		EXPECT_EQ(run(line), result);                           \
+		EXPECT_NOT_NULL(strstr(answer, text));                  \
+		if (!says(text))                                        \
+			test_note("%s answered: %.200s", line, answer); \
+	} while (0)
+
+/* The longest line of the answer. */
+static size_t widest(void)
+{
+	size_t width = 0, max = 0;
+
+	for (const char *c = answer; *c != '\0'; c++) {
+		width = *c == '\n' ? 0 : width + 1;
+		max = width > max ? width : max;
+	}
+	return max;
+}
+
+TEST(monitor, answers_every_looking_command_within_80_columns)
+{
+	static const char *const lines[] = {"help", "mem",   "zones",   "buddyinfo",
+	                                    "map",  "check", "log 3",   "loglevel",
+	                                    "cpu",  "alloc", "page 300"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		EXPECT_EQ(run(lines[i]), 0);
+		EXPECT_GT(nr_answer, 0u);
+		if (strcmp(lines[i], "log 3") != 0 && strcmp(lines[i], "cpu") != 0)
+			EXPECT_LE(widest(), 80u);
+		if (widest() > 80)
+			test_note("too wide: %s", lines[i]);
+	}
+	EXPECT_EQ(run("slabinfo"), 0);
+	EXPECT_EQ(run("sites"), 0);
+	EXPECT_EQ(run("memmap"), 0);
+}
+
+TEST(monitor, table_is_complete_and_documented)
+{
+	char line[32];
+
+	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
+		EXPECT_NOT_NULL(c->run);
+		EXPECT_GT(strlen(c->help), 0u);
+		EXPECT_LE(c->min_args, c->max_args);
+		EXPECT_LT(c->max_args, MONITOR_MAX_ARGS);
+		format_buf(line, sizeof(line), "help %s", c->name);
+		EXPECT_EQ(run(line), 0);
+		EXPECT_TRUE(says(c->help));
+	}
+}
+
+TEST(monitor, refuses_with_one_line_that_helps)
+{
+	EXPECT_ANSWER("nonsense", -ENOENT, "nonsense: no such command; type help");
+	EXPECT_ANSWER("help nonsense", -ENOENT, "nonsense: no such command");
+	EXPECT_ANSWER("page", -EINVAL, "usage: page PFN|ADDRESS");
+	EXPECT_ANSWER("page 1 2", -EINVAL, "usage: page");
+	EXPECT_ANSWER("page x", -EINVAL, "page: \"x\" is no number");
+	EXPECT_ANSWER("page 99999999999999999999", -EINVAL, "too large");
+	EXPECT_ANSWER("page 0x7fffffffffffffff", -EINVAL, "neither a physical address");
+	EXPECT_ANSWER("page 99999999999", -EINVAL, "beyond the largest");
+	EXPECT_ANSWER("mem 1", -EINVAL, "usage: mem");
+	EXPECT_ANSWER("loglevel 8", -EINVAL, "not 0 to 7");
+	EXPECT_ANSWER("where nothing_like_it", -ENOENT, "no address and no function");
+	EXPECT_ANSWER("where 0x10", -ENOENT, "not in the kernel's code");
+	EXPECT_ANSWER("alloc pages", -EINVAL, "pages needs an argument");
+	EXPECT_ANSWER("alloc wine 1", -EINVAL, "none of pages, bytes, cache");
+	EXPECT_ANSWER("alloc pages 19", -EINVAL, "above the largest, 18");
+	EXPECT_ANSWER("alloc pages -1", -EINVAL, "is no number");
+	EXPECT_ANSWER("alloc bytes 2G", -ENOMEM, "no memory for bytes 2G");
+	EXPECT_ANSWER("alloc cache none", -ENOENT, "no cache \"none\"");
+	EXPECT_ANSWER("a b c d e f g h i j k l m", -ENOENT, "a: no such command");
+}
+
+TEST(monitor, ignores_blanks_and_empty_lines)
+{
+	EXPECT_EQ(run(""), 0);
+	EXPECT_EQ(nr_answer, 0u);
+	EXPECT_EQ(run("  \t "), 0);
+	EXPECT_ANSWER("\t loglevel  ", 0, "loglevel: ");
+}
+
+TEST(monitor, finds_functions)
+{
+	char line[64];
+
+	if (symbol_count() == 0) {
+		test_skip("this build has no symbol table");
+		return;
+	}
+	format_buf(line, sizeof(line), "where %#llx", (unsigned long long)monitor_execute + 1);
+	EXPECT_ANSWER(line, 0, "monitor_execute+0x1");
+	EXPECT_ANSWER("where monitor_execute", 0, "monitor_execute");
+}
+
+/* The number that the last `alloc` gave: the first word of its answer. */
+static u64 held_id(void)
+{
+	const char *c = answer;
+	u64 id = 0;
+
+	while (*c == ' ')
+		c++;
+	for (; *c >= '0' && *c <= '9'; c++)
+		id = id * 10 + (u64)(*c - '0');
+	return id;
+}
+
+/* … and its address, the second. */
+static u64 held_address(void)
+{
+	const char *c = strstr(answer, "0x");
+	char text[19];
+	u64 address = 0;
+
+	str_copy(text, c != NULL ? c : "", sizeof(text));
+	EXPECT_EQ(str_to_u64(text, false, &address), 0);
+	return address;
+}
+
+static int run_with(const char *command, u64 n, bool hexadecimal)
+{
+	char line[64];
+
+	format_buf(line, sizeof(line), hexadecimal ? "%s %#llx" : "%s %llu", command,
+	           (unsigned long long)n);
+	return run(line);
+}
+
+TEST(monitor, allocates_and_frees_by_number_and_address)
+{
+	struct mm_usage before, during, after;
+
+	mm_usage(&before);
+	EXPECT_ANSWER("alloc pages 3", 0, "order 3");
+	u64 pages = held_id();
+
+	EXPECT_ANSWER("alloc bytes 100", 0, "100 B");
+	u64 bytes = held_address();
+
+	mm_usage(&during);
+	EXPECT_GE(during.used_pages, before.used_pages + 8);
+	EXPECT_EQ(during.live_objects, before.live_objects + 1);
+	EXPECT_ANSWER("alloc", 0, "order 3");
+	EXPECT_EQ(run_with("free", pages, false), 0);
+	EXPECT_EQ(run_with("free", bytes, true), 0);
+	mm_usage(&after);
+	EXPECT_EQ(after.live_objects, before.live_objects);
+	EXPECT_EQ(after.used_pages - after.slab_pages, before.used_pages - before.slab_pages);
+}
+
+TEST(monitor, refuses_wrong_frees_by_naming_the_handle)
+{
+	char text[64];
+
+	EXPECT_EQ(run("alloc bytes 4K"), 0);
+	u64 id = held_id(), address = held_address();
+
+	EXPECT_EQ(run_with("free", address + 24, true), -EINVAL);
+	format_buf(text, sizeof(text), "is inside number %llu, 24 bytes from its start",
+	           (unsigned long long)id);
+	EXPECT_TRUE(says(text));
+	EXPECT_EQ(run_with("free", address + 4096, true), -EINVAL);
+	EXPECT_TRUE(says("is nothing that alloc holds"));
+	EXPECT_EQ(run_with("free", id + 1, false), -EINVAL);
+	EXPECT_TRUE(says("there is no number"));
+	EXPECT_EQ(run("free 0"), -EINVAL);
+	EXPECT_EQ(run_with("free", id, false), 0);
+	EXPECT_EQ(run_with("free", id, false), -EINVAL);
+	EXPECT_TRUE(says("was freed already"));
+	EXPECT_EQ(run_with("free", address, true), -EINVAL);
+}
+
+TEST(monitor, holds_many_and_frees_all)
+{
+	int result = 0;
+	unsigned n = 0;
+
+	while (n < 1000 && (result = run("alloc bytes 64")) == 0)
+		n++;
+	EXPECT_EQ(result, -ENOSPC);
+	EXPECT_TRUE(says("are held already"));
+	EXPECT_EQ(monitor_free_all(), n);
+	EXPECT_ANSWER("free all", 0, "free: 0 freed");
+}
+
+TEST(monitor, allocates_from_a_cache_by_name)
+{
+	struct kmem_cache *c = kmem_cache_create("monitor-test", 40, 0, 0, NULL);
+
+	ASSERT_NOT_NULL(c);
+	EXPECT_ANSWER("alloc cache monitor-test", 0, "object of cache monitor-test");
+	struct kmem_cache_stats stats;
+
+	kmem_cache_stats(c, &stats);
+	EXPECT_EQ(stats.nr_live, 1u);
+	EXPECT_EQ(monitor_free_all(), 1u);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+static void run_capturing_panics(const char *line, u64 n)
+{
+	struct sink *console = console_divert(NULL);
+
+	EXPECT_PANIC("double free", (void)run_with(line, n, true));
+	console_divert(console);
+}
+
+TEST(monitor, passes_raw_frees_to_the_allocators_checks)
+{
+	EXPECT_EQ(run("alloc bytes 100"), 0);
+	u64 address = held_address();
+
+	EXPECT_EQ(run_with("free!", address, true), 0);
+	EXPECT_ANSWER("alloc", 0, "nothing is held");
+	run_capturing_panics("free!", address);
+}
