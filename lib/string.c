@@ -31,8 +31,8 @@ typedef u64 any_u64 __attribute__((may_alias, aligned(1)));
 #define __has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-void __asan_loadN(uintptr_t p, uintptr_t n);
-void __asan_storeN(uintptr_t p, uintptr_t n);
+void __asan_loadN(void *p, long n);
+void __asan_storeN(void *p, long n);
 #else
 #define __asan_loadN(p, n) ((void)0)
 #define __asan_storeN(p, n) ((void)0)
@@ -42,14 +42,14 @@ static inline void will_read(const void *p, size_t n)
 {
 	(void)p;
 	if (n != 0)
-		__asan_loadN((uintptr_t)p, n);
+		__asan_loadN((void *)(uintptr_t)p, (long)n);
 }
 
 static inline void will_write(void *p, size_t n)
 {
 	(void)p;
 	if (n != 0)
-		__asan_storeN((uintptr_t)p, n);
+		__asan_storeN(p, (long)n);
 }
 
 /* n <= 16; any overlap. */

@@ -178,9 +178,10 @@ static const char *print_value(char *buf, size_t size, s64 value, bool negative)
 	return buf;
 }
 
-bool test_compare(s64 a, bool a_negative, s64 b, bool b_negative, const char *op,
-                  const char *a_text, const char *b_text, const char *file, int line)
+bool test_compare(s64 a, bool a_signed, s64 b, bool b_signed, const char *op, const char *a_text,
+                  const char *b_text, const char *file, int line)
 {
+	bool a_negative = a_signed && a < 0, b_negative = b_signed && b < 0;
 	int order = compare_values(a, a_negative, b, b_negative);
 	bool holds = relation_holds(op, order);
 	char a_value[48], b_value[48];
@@ -190,7 +191,6 @@ bool test_compare(s64 a, bool a_negative, s64 b, bool b_negative, const char *op
 		          print_value(a_value, sizeof(a_value), a, a_negative),
 		          order < 0    ? "<"
 		          : order == 0 ? "=="
-		          : *op == '=' ? "!="
 		                       : ">",
 		          print_value(b_value, sizeof(b_value), b, b_negative));
 	return holds;

@@ -28,13 +28,20 @@ struct test {
 	int line;
 };
 
+/* gcc emits a file's variables last to first unless told; clang keeps their order. */
+#if __has_attribute(no_reorder)
+#define TEST_IN_ORDER_ __attribute__((no_reorder))
+#else
+#define TEST_IN_ORDER_
+#endif
+
 /* The section holds pointers: their size is their alignment, so no compiler or sanitizer pads
  * between them. */
 #define TEST(suite_, name_)                                                                   \
 	static void test_##suite_##_##name_(void);                                            \
 	static const struct test test_record_##suite_##_##name_ = {                           \
 	    #suite_, #name_, __FILE__, test_##suite_##_##name_, __LINE__};                    \
-	static const struct test *const test_pointer_##suite_##_##name_                       \
+	static const struct test *const test_pointer_##suite_##_##name_ TEST_IN_ORDER_        \
 	    __attribute__((section("strata_tests"), used)) = &test_record_##suite_##_##name_; \
 	static void test_##suite_##_##name_(void)
 
@@ -81,47 +88,43 @@ const char *test_state_check(void); /* NULL, or the broken invariant */
 void test_fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
 _Noreturn void test_end(void); /* ends the running test from any depth */
 
-/* Compares two integers of any type by value and sign; text is the operator. */
-bool test_compare(s64 a, bool a_negative, s64 b, bool b_negative, const char *op,
-                  const char *a_text, const char *b_text, const char *file, int line);
+/* Compares two integers of any type by their mathematical values (-1 < 0u); op is the operator. */
+bool test_compare(s64 a, bool a_signed, s64 b, bool b_signed, const char *op, const char *a_text,
+                  const char *b_text, const char *file, int line);
 bool test_compare_str(const char *a, const char *b, const char *a_text, const char *b_text,
                       const char *file, int line);
 
-/* Integers and pointers alike become 64 bits and a sign. */
-#define TEST_IS_NEGATIVE_(x)               \
-	_Generic((x), signed char          \
-	         : (s64)(x) < 0, short     \
-	         : (s64)(x) < 0, int       \
-	         : (s64)(x) < 0, long      \
-	         : (s64)(x) < 0, long long \
-	         : (s64)(x) < 0, char      \
-	         : (s64)(x) < 0, default   \
-	         : false)
+/* Integers and pointers alike become 64 bits and whether they were signed. */
+/* clang-format off */
+#define TEST_IS_SIGNED_(x)                                                                         \
+	_Generic((x), signed char: true, short: true, int: true, long: true, long long: true,      \
+		 char: (char)-1 < 0, default: false)
+/* clang-format on */
 
-#define TEST_CMP_(a, b, op, a_text, b_text)                                                      \
-	({                                                                                       \
-		__auto_type a_ = (a);                                                            \
-		__auto_type b_ = (b);                                                            \
-		test_compare((s64)a_, TEST_IS_NEGATIVE_(a_), (s64)b_, TEST_IS_NEGATIVE_(b_), op, \
-		             a_text, b_text, __FILE__, __LINE__);                                \
+#define TEST_CMP_(a, b, op, a_text, b_text)                                                  \
+	({                                                                                   \
+		__auto_type a_ = (a);                                                        \
+		__auto_type b_ = (b);                                                        \
+		test_compare((s64)a_, TEST_IS_SIGNED_(a_), (s64)b_, TEST_IS_SIGNED_(b_), op, \
+		             a_text, b_text, __FILE__, __LINE__);                            \
 	})
 
-#define TEST_TRUE_(cond, want, text)                                           \
-	({                                                                     \
-		bool ok_ = !!(cond) == (want);                                 \
-		if (!ok_)                                                      \
-			test_fail(__FILE__, __LINE__, "EXPECT %s is %s", text, \
-			          (want) ? "true" : "false");                  \
-		ok_;                                                           \
+#define TEST_TRUE_(cond, want, text)                                                              \
+	({                                                                                        \
+		bool ok_ = (bool)(cond) == (want);                                                \
+		if (!ok_)                                                                         \
+			test_fail(__FILE__, __LINE__, "EXPECT_%s(%s)", (want) ? "TRUE" : "FALSE", \
+			          text);                                                          \
+		ok_;                                                                              \
 	})
-#define TEST_NULL_(p, want, text)                                                        \
-	({                                                                               \
-		const void *p_ = (const void *)(p);                                      \
-		bool ok_ = (p_ == NULL) == (want);                                       \
-		if (!ok_)                                                                \
-			test_fail(__FILE__, __LINE__, "EXPECT %s is %s: it is %p", text, \
-			          (want) ? "NULL" : "not NULL", p_);                     \
-		ok_;                                                                     \
+#define TEST_NULL_(p, want, text)                                          \
+	({                                                                 \
+		const void *p_ = (const void *)(p);                        \
+		bool ok_ = (p_ == NULL) == (want);                         \
+		if (!ok_)                                                  \
+			test_fail(__FILE__, __LINE__, "EXPECT_%s(%s): %p", \
+			          (want) ? "NULL" : "NOT_NULL", text, p_); \
+		ok_;                                                       \
 	})
 #define TEST_STR_(a, b, a_text, b_text) test_compare_str(a, b, a_text, b_text, __FILE__, __LINE__)
 #define TEST_MUST_(ok) ((ok) ? (void)0 : test_end())

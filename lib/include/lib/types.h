@@ -31,6 +31,7 @@ typedef int64_t s64;
 #define __noinline __attribute__((noinline))
 #define __cold __attribute__((cold))
 #define __must_check __attribute__((warn_unused_result))
+#undef __always_inline /* the host's C library has its own */
 #define __always_inline inline __attribute__((always_inline))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

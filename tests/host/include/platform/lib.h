@@ -1,0 +1,50 @@
+/*
+ * lib/platform.h on the host: a CPU is a thread that says which one it is (CPU 0 if it says
+ * nothing), its interrupt flag is a boolean of the thread. No interrupts come; the flag is there so
+ * that tests can see that the code under test puts it back.
+ */
+#pragma once
+
+#include <lib/types.h>
+
+#define MAX_CPUS 256
+
+extern _Thread_local unsigned
+    host_cpu_id; /* a thread sets its own; one thread per number at a time */
+extern _Thread_local bool host_irq_off;
+
+static inline unsigned cpu_id(void)
+{
+	return host_cpu_id;
+}
+
+static inline bool irq_is_enabled(void)
+{
+	return !host_irq_off;
+}
+
+static inline u64 irq_save(void)
+{
+	u64 flags = host_irq_off;
+
+	host_irq_off = true;
+	return flags;
+}
+
+static inline void irq_restore(u64 flags)
+{
+	host_irq_off = flags != 0;
+}
+
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("pause");
+}
+
+static inline u64 cycles(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}

@@ -1,0 +1,57 @@
+/*
+ * lib/platform.h on the host: text goes to standard output, a panic ends the process with status
+ * 37, as it ends QEMU in the kernel. A sanitizer's report is a panic too, so it ends with the same
+ * status.
+ */
+#include <lib/platform.h>
+#include <tests/host/machine.h>
+#include <tests/test.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define STATUS_PANIC 37
+
+_Thread_local unsigned host_cpu_id;
+_Thread_local bool host_irq_off;
+enum log_level host_log_level = LOG_INFO;
+
+/* Programs without tests are linked without the framework. */
+extern __typeof__(test_current) test_current __attribute__((weak));
+
+void platform_write(const char *text, size_t len)
+{
+	fwrite(text, 1, len, stdout);
+}
+
+void platform_log(enum log_level level, const char *text, size_t len)
+{
+	if (level <= host_log_level)
+		printf("%.*s\n", (int)len, text);
+}
+
+/* No exit handlers: nothing that runs there can be trusted now. */
+void platform_panic(const char *line)
+{
+	const struct test *test = test_current ? test_current() : NULL;
+
+	fflush(stdout);
+	if (test)
+		fprintf(stderr, "PANIC: %s (in %s.%s)\n", line, test->suite, test->name);
+	else
+		fprintf(stderr, "PANIC: %s\n", line);
+	fflush(stderr);
+	_exit(STATUS_PANIC);
+}
+
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "exitcode=37";
+}
+
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+	return "exitcode=37:print_stacktrace=1";
+}
