@@ -195,7 +195,8 @@ static void clear_screen(struct lineedit *e)
 
 static enum lineedit_event finish(struct lineedit *e)
 {
-	move(e, e->length);
+	if (e->cursor != e->length)
+		move(e, e->length);
 	put_string(e, "\n");
 	remember(e);
 	return LINEEDIT_DONE;

@@ -22,8 +22,7 @@ static int help(int argc, char **argv);
 const struct monitor_command monitor_commands[] = {
     {"help", "[COMMAND]", "this list, or all about one command", NULL, 0, 1, help},
     {"mem", "", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
-    {"zones", "", "the zones (DMA, DMA32, NORMAL): size and free memory", NULL, 0, 0,
-     monitor_zones},
+    {"zones", "", "the zones: size and free memory", NULL, 0, 0, monitor_zones},
     {"buddyinfo", "", "free blocks of each zone by order", NULL, 0, 0, monitor_buddyinfo},
     {"slabinfo", "", "the object caches", NULL, 0, 0, monitor_slabinfo},
     {"sites", "", "live objects and bytes by the place that allocated them", NULL, 0, 0,
@@ -46,20 +45,18 @@ const struct monitor_command monitor_commands[] = {
      "Takes alloc's number, the exact address with 0x, or `all`. What alloc doesn't hold is\n"
      "refused; `free!` is the command that does not ask.",
      1, 1, monitor_free},
-    {"free!", "ADDRESS", "kfree() any address, to see the checks stop the machine",
+    {"free!", "ADDRESS", "kfree() any address: the checks may stop the machine",
      "The address goes to kfree() as it is. Anything but a live kmalloc object stops the\n"
      "machine with the line that names the fault.",
      1, 1, monitor_free_raw},
     {"shrink", "", "give the caches' empty slabs back", NULL, 0, 0, monitor_shrink},
-    {"check", "", "walk all of the memory manager's state, naming what is broken", NULL, 0, 0,
-     monitor_check},
+    {"check", "", "verify the memory manager's whole state", NULL, 0, 0, monitor_check},
     {"test", "[FILTER]", "run the self-tests",
      "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
      0, 1, monitor_test},
     {"log", "[LINES]", "the last lines of the log (20), shown before or not", NULL, 0, 1,
      monitor_log},
-    {"loglevel", "[0-7]", "which log lines are shown: 3 errors, 4 warnings, 6 all, 7 debug", NULL,
-     0, 1, monitor_loglevel},
+    {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},
     {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
     {"where", "ADDRESS|NAME", "the function at an address, or a function's address", NULL, 1, 1,
      monitor_where},
@@ -104,8 +101,7 @@ static int help(int argc, char **argv)
 
 		kprintf("%-9s %-14s %s\n", c->name, fits ? c->args : "...", c->help);
 	}
-	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down for earlier "
-	        "lines.\n");
+	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down: history\n");
 	return 0;
 }
 

@@ -28,7 +28,7 @@ int monitor_memmap(int argc, char **argv)
 
 		if (console_interrupted())
 			return 0;
-		kprintf("%#014llx - %#014llx  %-10s  %s\n", (unsigned long long)r->base,
+		kprintf("0x%012llx - 0x%012llx  %-10s  %s\n", (unsigned long long)r->base,
 		        (unsigned long long)(r->base + r->length - 1),
 		        format_bytes(size, r->length), memmap_type_name(r->type));
 	}

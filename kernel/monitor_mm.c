@@ -7,7 +7,7 @@
 #include <lib/string.h>
 #include <mm/mm.h>
 
-#define MAP_COLUMNS 80
+#define MAP_COLUMNS 66 /* behind the address that each row starts with */
 #define MAP_ROWS 20
 
 int monitor_mem(int argc, char **argv)

@@ -106,7 +106,7 @@ static const char *why_no_trace(const char *text, size_t length)
 	if (length >= 6 && memcmp(text,
 	                          "\xfd"
 	                          "7zXZ",
-	                          6) == 0)
+	                          5) == 0)
 		return "the file is compressed with xz: unpack it first (xz -dc)";
 	if (length >= 2 && memcmp(text, "\x1f\x8b", 2) == 0)
 		return "the file is compressed with gzip: unpack it first";

@@ -3,6 +3,7 @@
  * wrong.
  */
 #include <boot/boot_info.h>
+#include <kernel/console.h>
 #include <kernel/replay.h>
 #include <kernel/trace.h>
 #include <mm/mm.h>
@@ -168,7 +169,8 @@ TEST(replay, survives_damaged_text)
 	static char text[sizeof(right)];
 
 	EXPECT_EQ(replay(right), 0);
-	for (size_t n = 0; n < sizeof(right) - 2; n++)
+	/* Without its last four bytes, " @1" and the newline, it is right again. */
+	for (size_t n = 0; n < sizeof(right) - 5; n++)
 		EXPECT_EQ(replay_text(right, n, &result), -EINVAL);
 	for (unsigned i = 0; i < 300; i++) {
 		memcpy(text, right, sizeof(right));
@@ -181,10 +183,19 @@ TEST(replay, survives_damaged_text)
 	}
 }
 
+static void discard(struct sink *self, const char *text, size_t len)
+{
+	(void)self, (void)text, (void)len;
+}
+
 TEST(replay, refuses_unknown_engines_and_missing_modules)
 {
 	static struct boot_info none;
+	struct sink nowhere = {.write = discard};
+	struct sink *console = console_divert(&nowhere);
+	int unknown = replay_run(&none, "malloc"), missing = replay_run(&none, "kmalloc");
 
-	EXPECT_EQ(replay_run(&none, "malloc"), -EINVAL);
-	EXPECT_EQ(replay_run(&none, "kmalloc"), -ENOENT);
+	console_divert(console);
+	EXPECT_EQ(unknown, -EINVAL);
+	EXPECT_EQ(missing, -ENOENT);
 }
