@@ -103,10 +103,9 @@ static bool read_counts(struct trace *t)
 /* What people load by mistake deserves better than "not a trace". */
 static const char *why_no_trace(const char *text, size_t length)
 {
-	if (length >= 6 && memcmp(text,
-	                          "\xfd"
-	                          "7zXZ",
-	                          5) == 0)
+	static const char xz[] = {(char)0xfd, '7', 'z', 'X', 'Z'};
+
+	if (length >= sizeof(xz) && memcmp(text, xz, sizeof(xz)) == 0)
 		return "the file is compressed with xz: unpack it first (xz -dc)";
 	if (length >= 2 && memcmp(text, "\x1f\x8b", 2) == 0)
 		return "the file is compressed with gzip: unpack it first";
