@@ -178,11 +178,8 @@ static void check_enough(void)
 /* One line, and its bytes. */
 static u64 account(const char *what, u64 bytes)
 {
-	char size[16];
-
 	if (bytes > 0)
-		log_info("  %-14s %12llu KiB  %s", what, (ull)(bytes / KIB),
-		         format_bytes(size, bytes));
+		log_info("  %-14s %12llu KiB", what, (ull)(bytes / KIB));
 	return bytes;
 }
 

@@ -106,6 +106,10 @@ void paging_init(const struct memmap *map, struct bootmem *boot)
 	map_ram(map);
 	map_image();
 	page_map_init();
+	/* The tables of the first devices: registers can then be mapped in any context, without
+	 * memory. */
+	if (pagetable_entry(DEVICE_BASE, 0) == NULL)
+		panic("paging: no memory for the device tables");
 	pagetable_load();
 }
 
@@ -127,8 +131,9 @@ static void *map_device(u64 pa, u64 length, u32 flags)
 	    bytes > STACKS_BASE - DEVICE_BASE)
 		return NULL;
 	irq = spin_lock_irq(&device_lock);
-	/* The same place within 2 MiB as the device has, so that large ones get large leaves. */
-	va = next_device_va + ((first - next_device_va) & (2 * MIB - 1));
+	va = next_device_va;
+	if (bytes >= 2 * MIB) /* the same place in its 2 MiB as the device has: large leaves fit */
+		va += (first - va) & (2 * MIB - 1);
 	if (va + bytes <= STACKS_BASE) {
 		/* Not reused after a failure: some of it may be mapped. An unmapped page ends it.
 		 */
