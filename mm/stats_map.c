@@ -89,7 +89,7 @@ void stats_print_map(unsigned columns, unsigned rows)
 	if (columns == 0 || columns > 128 || rows == 0)
 		return;
 	cell = max_u64(div_round_up(zone_spans(), (u64)columns * rows), 1);
-	kprintf("each character is %s: A allocated, S slab, L large kmalloc, c cached by a CPU,\n",
+	kprintf("a character: %s. A allocated, S slab, L large kmalloc, c cached by a CPU,\n",
 	        format_bytes(size, cell << PAGE_SHIFT));
 	kprintf("0-9 a-i free in blocks of order 0-18, - not managed\n");
 	for_each_zone(z)
