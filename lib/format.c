@@ -320,6 +320,8 @@ static void buffer_write(struct sink *sink, const char *text, size_t len)
 	struct buffer *b = container_of(sink, struct buffer, sink);
 	size_t n = len < b->room ? len : b->room;
 
+	if (n == 0) /* perhaps there is no buffer */
+		return;
 	memcpy(b->at, text, n);
 	b->at += n;
 	b->room -= n;

@@ -125,19 +125,21 @@ void *memmove(void *dst, const void *src, size_t n)
 void *memset(void *dst, int byte, size_t n)
 {
 	u64 word = (u8)byte * 0x0101010101010101ull;
-	char *d = dst, *end = d + n;
 	size_t words = n / 8;
+	char *d = dst;
 
 	will_write(dst, n);
 	if (n >= 8) {
+		char *last = d + n - 8;
+
 		__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(word) : "memory");
-		*(any_u64 *)(end - 8) = word;
+		*(any_u64 *)last = word;
 	} else if (n >= 4) {
 		*(any_u32 *)d = (u32)word;
-		*(any_u32 *)(end - 4) = (u32)word;
+		*(any_u32 *)(d + n - 4) = (u32)word;
 	} else if (n >= 2) {
 		*(any_u16 *)d = (u16)word;
-		*(any_u16 *)(end - 2) = (u16)word;
+		*(any_u16 *)(d + n - 2) = (u16)word;
 	} else if (n == 1) {
 		*d = (char)word;
 	}
@@ -163,13 +165,13 @@ int memcmp(const void *a, const void *b, size_t n)
 
 const void *mem_find_other(const void *p, u8 byte, size_t n)
 {
-	const u8 *at = p, *end = at + n;
 	u64 word = byte * 0x0101010101010101ull;
+	const u8 *at = p;
 
 	will_read(p, n);
-	while (end - at >= 8 && *(const any_u64 *)at == word)
+	for (; n >= 8 && *(const any_u64 *)at == word; n -= 8)
 		at += 8;
-	for (; at < end; at++) {
+	for (; n > 0; n--, at++) {
 		if (*at != byte)
 			return at;
 	}

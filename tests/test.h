@@ -155,9 +155,9 @@ bool test_compare_str(const char *a, const char *b, const char *a_text, const ch
 
 /*
  * The statement must panic with a line that contains `text`. State that the statement changed
- * before the panic stays changed; locks that it held stay held, so the checks under test come
- * before any lock. Interrupts are put back as they were. Not nested; no `return`, `break` or `goto`
- * out of the statement.
+ * before the panic stays changed (a local variable only if it is volatile: C11 7.13.2.1); locks
+ * that it held stay held, so the checks under test come before any lock. Interrupts are put back as
+ * they were. Not nested; no `return`, `break` or `goto` out of the statement.
  */
 struct test_trap {
 	void *jump[5]; /* __builtin_setjmp's: neither the kernel nor all hosts have the library's */

@@ -6,8 +6,6 @@
 #include <mm/mm.h>
 #include <tests/host/machine.h>
 
-extern __typeof__(mm_init) mm_init __attribute__((weak));
-
 static struct mem_range storage[256];
 static struct memmap map;
 static struct bootmem boot;
@@ -32,8 +30,7 @@ const struct memmap *host_machine_boot(const struct mem_range *firmware, u32 nr)
 	must_reserve(2 * MIB, MIB, MEM_KERNEL);
 	must_reserve(PLATFORM_MAX_PA, UINT64_MAX - PLATFORM_MAX_PA, MEM_UNREACHABLE);
 	bootmem_init(&boot, &map, MIB, PLATFORM_MAX_PA);
-	if (mm_init)
-		mm_init(&map, &boot);
+	mm_init(&map, &boot);
 	return &map;
 }
 
