@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes kernel/font.c from a console font: psf2c.py FONT.psf[.gz] > kernel/font.c
 
-Reads PSF version 1 and 2 (man 5 psf is their nearest specification; the kbd package's psf.h the real one), takes
-the glyphs of the printable ASCII characters by the font's own Unicode table, and writes them as one C array.
-Run by hand when the font is to change: its output is committed, so that no build needs the font's package.
+Reads PSF version 1 and 2 (psf.h of the kbd package is their specification), takes the glyphs of the
+printable ASCII characters by the font's own Unicode table, and writes them as one C array. Run by hand
+when the font is to change: its output is committed, so that no build needs the font's package.
 """
 import gzip
 import struct
@@ -56,7 +56,7 @@ def read_font(data):
     else:
         sys.exit("psf2c: not a PSF font")
     if (width, height) != (WIDTH, HEIGHT) or len(data) < start + count * size:
-        sys.exit(f"psf2c: the font is {width}x{height} with {count} glyphs; it must be {WIDTH}x{HEIGHT}")
+        sys.exit(f"psf2c: the font is {width}x{height}; it must be {WIDTH}x{HEIGHT}, and whole")
     glyphs = [data[start + i * size : start + (i + 1) * size] for i in range(count)]
     table = data[start + count * size :]
     return glyphs, read_table(table, unit) if has_table else {i: i for i in range(count)}
@@ -70,7 +70,8 @@ def read_table(table, unit):
         lists = [[int(w) for w in g.split()] for g in groups]
         lists = [c[: c.index(0xFFFE)] if 0xFFFE in c else c for c in lists]
     else:
-        lists = [[ord(c) for c in g.split(b"\xfe")[0].decode("utf-8")] for g in table.split(b"\xff")]
+        groups = [g.split(b"\xfe")[0] for g in table.split(b"\xff")]
+        lists = [[ord(c) for c in g.decode("utf-8")] for g in groups]
     return {c: i for i, chars in enumerate(lists) for c in chars}
 
 
@@ -84,7 +85,8 @@ def main():
     for c in range(FIRST, LAST + 1):
         if c not in numbers:
             sys.exit(f"psf2c: the font has no glyph for {chr(c)!r}")
-        print(f"\t/* {chr(c)} */ {{" + ",".join(f"0x{b:02x}" for b in glyphs[numbers[c]]) + "},")
+        pixels = ",".join(f"0x{b:02x}" for b in glyphs[numbers[c]])
+        print(f"\t/* {chr(c)} */ {{{pixels}}},")
     print("};")
 
 

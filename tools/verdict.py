@@ -68,7 +68,7 @@ class Judge:
             self.text_seen = True  # a prompt does not end in a newline
 
     def end(self):
-        self.unfinished = bool(self.rest)
+        self.unfinished = self.unfinished or bool(self.rest)
         if self.rest:
             self._line(self.rest)
             self.rest = b""
