@@ -2,8 +2,8 @@
 """Makes kernel/font.c from a console font: psf2c.py FONT.psf[.gz] > kernel/font.c
 
 Reads PSF version 1 and 2 (psf.h of the kbd package is their specification), takes the glyphs of the
-printable ASCII characters by the font's own Unicode table, and writes them as one C array. Run by hand
-when the font is to change: its output is committed, so that no build needs the font's package.
+printable ASCII characters by the font's own Unicode table, and writes them as one C array. Run by
+hand when the font is to change: its output is committed, so that no build needs the font's package.
 """
 import gzip
 import struct
@@ -63,7 +63,7 @@ def read_font(data):
 
 
 def read_table(table, unit):
-    """For each glyph a list of characters; sequences (after 0xfffe or 0xfe) are of no interest here."""
+    """For each glyph its characters; sequences (after 0xfffe or 0xfe) are left out."""
     if unit == 2:
         words = [w for (w,) in struct.iter_unpack("<H", table[: len(table) & ~1])]
         groups = " ".join(map(str, words)).split(str(0xFFFF))
