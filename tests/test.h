@@ -166,15 +166,16 @@ void test_trap_arm(struct test_trap *trap);
 void test_trap_disarm(void);
 bool test_trap_caught(const char *text, const char *file, int line);
 
-#define EXPECT_PANIC(text, ...)                                                           \
-	({                                                                                \
-		struct test_trap trap_;                                                   \
-		if (__builtin_setjmp(trap_.jump) == 0) {                                  \
-			test_trap_arm(&trap_);                                            \
-			__VA_ARGS__;                                                      \
-			test_trap_disarm();                                               \
-			test_fail(__FILE__, __LINE__, "no panic; expected \"%s\"", text); \
-		} else {                                                                  \
-			(void)test_trap_caught(text, __FILE__, __LINE__);                 \
-		}                                                                         \
+#define EXPECT_PANIC(text, ...)                                                              \
+	({                                                                                   \
+		struct test_trap trap_;                                                      \
+		if (__builtin_setjmp(trap_.jump) == 0) {                                     \
+			test_trap_arm(&trap_);                                               \
+			__VA_ARGS__;                                                         \
+			test_trap_disarm();                                                  \
+			test_fail(__FILE__, __LINE__, "EXPECT_PANIC \"%s\": there was none", \
+			          text);                                                     \
+		} else {                                                                     \
+			(void)test_trap_caught(text, __FILE__, __LINE__);                    \
+		}                                                                            \
 	})
