@@ -6,6 +6,8 @@
 #
 # A layer sees the headers of the layers below it and no others, by its own -I list: see "Layers".
 
+comma := ,
+
 # --- Options: `#? NAME (default) meaning` is what `make help` prints ---
 
 #? BUILD (build): the folder for everything that is made
@@ -35,6 +37,8 @@ CMDLINE ?=
 TEST ?=
 #? SEED (random): repeats the run with this seed
 SEED ?=
+#? BENCH (all): which benchmarks bench runs: a name, * and ?
+BENCH ?=
 #? TRACE (none): the trace for replay, plain text or .xz
 TRACE ?=
 #? TIMEOUT (180): seconds after which a test boot counts as hung
@@ -104,7 +108,7 @@ PORTABLE_C := $(wildcard lib/*.c mm/*.c mm/*/*.c)
 FRAMEWORK_C := $(wildcard tests/*.c)
 UNIT_C := $(wildcard tests/model/*.c tests/unit/*_test.c)
 KERNEL_SRC := $(wildcard boot/*.asm boot/*.c kernel/*.asm kernel/*.c kernel/*/*.c) $(PORTABLE_C) \
-	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c)
+	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c tests/bench/*.c)
 HOST_MAIN_C := $(wildcard tests/host/*_main.c)
 HOST_C := $(PORTABLE_C) $(wildcard boot/multiboot*.c) $(FRAMEWORK_C) \
 	$(filter-out $(HOST_MAIN_C),$(wildcard tests/host/*.c))
@@ -228,8 +232,12 @@ replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in
 	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
 		--initrd '$(TRACE)' --append 'replay=kmalloc'
 
-bench: $K/strata32.elf ## run the kernel's benchmarks (use CONFIG=release)
-	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< --append bench
+# Exact and repeatable: one clock tick is one guest instruction, and nothing random reaches the guest.
+EXACT := $(addprefix --qemu-arg=,-icount shift=0$(comma)sleep=off -seed 1 \
+	-rtc base=2024-01-01T00:00:00$(comma)clock=vm -nic none)
+bench: $K/strata32.elf ## run the kernel's benchmarks, in guest instructions (use CONFIG=release; BENCH=)
+	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) $(EXACT) --kernel $< \
+		--append 'quiet bench$(if $(BENCH),=$(BENCH))'
 
 # --- Testing ---
 

@@ -17,6 +17,7 @@
 #include <lib/assert.h>
 #include <lib/log.h>
 #include <lib/platform.h>
+#include <tests/bench/bench.h>
 #include <tests/test.h>
 
 _Noreturn void kernel_main(u32 magic, u64 info_pa);
@@ -38,6 +39,15 @@ static _Noreturn void run_tests(const struct options *o)
 	machine_exit(failed == 0 ? MACHINE_PASS : MACHINE_FAIL);
 }
 
+static _Noreturn void run_benches(const struct options *o)
+{
+	int err = bench_run_all(o->bench_pattern);
+
+	if (err == -ENOENT)
+		kprintf("bench: nothing matches \"%s\"\n", o->bench_pattern);
+	machine_exit(err == 0 ? MACHINE_PASS : MACHINE_FAIL);
+}
+
 static _Noreturn void run_replay(const struct options *o)
 {
 	machine_exit(replay_run(boot_info(), o->replay) == 0 ? MACHINE_PASS : MACHINE_FAIL);
@@ -47,6 +57,8 @@ static _Noreturn void run(const struct options *o)
 {
 	if (o->test)
 		run_tests(o);
+	if (o->bench)
+		run_benches(o);
 	if (o->replay[0])
 		run_replay(o);
 	monitor_run(boot_info());

@@ -25,8 +25,11 @@ void site_init(void)
 
 	if (n > UINT16_MAX - TAG_FIRST_SITE)
 		panic("site: too many call sites for a 2-byte tag sites=%u", n);
-	for (u32 i = 0; i < n; i++)
+	for (u32 i = 0; i < n; i++) {
+		if (__start_alloc_sites[i].file == NULL)
+			panic("site: the linker left a gap between the records of call sites");
 		__start_alloc_sites[i].tag = TAG_FIRST_SITE + i;
+	}
 }
 
 static struct alloc_site *lookup(u32 tag)
