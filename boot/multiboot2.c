@@ -317,15 +317,18 @@ static void read_tag(struct reader *r, u32 type, struct bytes tag)
 			r->info->nr_bad++;
 }
 
-/* False when the tags end in any way but with the end tag. */
+/* False when the tags end in any way but with the end tag. What is behind that is not the loader's
+ * structure. */
 static bool read_tags(struct reader *r)
 {
 	struct mb2_tag head;
 	u64 at = sizeof(struct mb2_header);
 
 	while (bytes_get(r->all, at, &head, sizeof(head))) {
-		if (head.type == MB2_END)
+		if (head.type == MB2_END) {
+			r->info->info_length = at + sizeof(head);
 			return true;
+		}
 		if (head.size < sizeof(head) || head.size > r->all.size - at)
 			return false;
 		read_tag(r, head.type, (struct bytes){r->all.data + at, head.size});

@@ -250,7 +250,4 @@ void memmap_dump(const struct memmap *m)
 		log_info("  [%016lx, %016lx) %10s %s", r->base, range_end(r),
 		         format_bytes(size, r->length), memmap_type_name(r->type));
 	}
-	if (m->nr_dropped > 0)
-		log_warn("memmap: no room for %u usable ranges: %s given up", m->nr_dropped,
-		         format_bytes(size, m->bytes_dropped));
 }

@@ -29,6 +29,17 @@ TEST(multiboot2_bad, total_size_larger_than_what_may_be_read)
 	EXPECT_EQ(info.nr_bad, 1);
 }
 
+TEST(multiboot2_bad, what_follows_the_end_tag_is_not_the_structure)
+{
+	begin();
+	tag_basic(639, 1024);
+	tag(MB2_END, 0);
+	set_total(2048);
+	EXPECT_EQ(read_bytes(2048), 0);
+	EXPECT_EQ(info.info_length, length);
+	EXPECT_EQ(info.nr_bad, 0);
+}
+
 TEST(multiboot2_bad, missing_end_tag)
 {
 	begin();
