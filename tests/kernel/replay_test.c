@@ -4,8 +4,7 @@
  */
 #include <boot/boot_info.h>
 #include <kernel/console.h>
-#include <kernel/replay.h>
-#include <kernel/trace.h>
+#include <kernel/replay_ops.h>
 #include <mm/mm.h>
 #include <tests/test.h>
 
@@ -97,6 +96,44 @@ TEST(replay, counts_failures_and_goes_on)
 	EXPECT_STREQ(result.error, "allocations failed: the machine has too little memory");
 }
 
+static void discard(struct sink *self, const char *text, size_t len)
+{
+	(void)self, (void)text, (void)len;
+}
+
+static void one_step(struct replay *r, char kind, u64 size)
+{
+	struct trace_op op = {.kind = kind, .size = size};
+	struct sink nowhere = {.write = discard};
+	struct sink *console = console_divert(&nowhere);
+	int err = replay_step(r, &op);
+
+	console_divert(console);
+	EXPECT_EQ(err, 0);
+}
+
+/* The witness must see a change in the first and in the last bytes, at a free and at a realloc. */
+TEST(replay, notices_content_that_changed)
+{
+	static const u64 sizes[] = {1, 8, 16, 100, 5000};
+	struct slot slot = {.kind = SLOT_EMPTY};
+	struct replay r = {.result = &result, .slots = &slot};
+
+	memset(&result, 0, sizeof(result));
+	for (unsigned i = 0; i < 4 * ARRAY_SIZE(sizes); i++) {
+		u64 size = sizes[i / 4];
+
+		one_step(&r, 'k', size);
+		slot.object[i % 2 == 0 ? 0 : size - 1] ^= 0x10;
+		if (i % 4 < 2)
+			one_step(&r, 'r', size * 2);
+		EXPECT_EQ(result.nr_corrupt, i % 4 < 2 ? i + 1 : i);
+		one_step(&r, 'f', 0);
+		EXPECT_EQ(result.nr_corrupt, i + 1);
+	}
+	EXPECT_EQ(result.live_objects, 0u);
+}
+
 static const struct {
 	unsigned line;
 	const char *error, *text;
@@ -181,11 +218,6 @@ TEST(replay, survives_damaged_text)
 		ASSERT_EQ(result.lost_objects, 0u);
 		ASSERT_EQ(result.lost_pages, 0u);
 	}
-}
-
-static void discard(struct sink *self, const char *text, size_t len)
-{
-	(void)self, (void)text, (void)len;
 }
 
 TEST(replay, refuses_unknown_engines_and_missing_modules)
