@@ -209,6 +209,19 @@ TEST(memmap_full, sweep_that_does_not_fit_gives_up_usable_memory)
 	EXPECT_EQ(map.nr_dropped, 1);
 }
 
+TEST(memmap_full, one_place_too_few_gives_up_usable_memory)
+{
+	/* Five entries that need nine ranges, in a storage for 8. */
+	memmap_init(&map, storage, 8, 40);
+	memmap_add(&map, 0, 64 * MIB, MEM_USABLE);
+	for (u32 i = 0; i < 4; i++)
+		memmap_add(&map, (i * 2 + 1) * MIB, PAGE, MEM_RESERVED);
+	memmap_normalize(&map);
+	EXPECT_STREQ(memmap_check(&map), NULL);
+	EXPECT_EQ(map.nr, 4);
+	EXPECT_EQ(map.nr_dropped, 1);
+}
+
 TEST(memmap_full, sweep_of_kept_types_that_does_not_fit_is_all_reserved)
 {
 	memmap_init(&map, storage, 8, 40);
