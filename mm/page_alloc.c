@@ -164,7 +164,8 @@ void free_pages(struct page *page, unsigned order)
 {
 	struct zone *z;
 
-	if (unlikely(!is_allocated_block(page, order)))
+	/* The head of a run says ORDER_RUN, which is no order to free by. */
+	if (unlikely(!is_allocated_block(page, order) || order > MAX_ORDER))
 		check_free(page, order);
 	z = page_zone(page);
 	if (cpu_pages_caches(z, order))
