@@ -23,13 +23,13 @@
 
 u64 bootmem_try_alloc(struct bootmem *b, u64 length, u64 align, u32 type)
 {
-	u64 pages_length = align_up(length, PAGE_BYTES), pa;
+	u64 pages_length =
+	    align_up(length, PAGE_BYTES); /* 0, like no bytes at all, when it wraps */
+	u64 pa;
 
 	if (b->finished)
 		panic("bootmem: allocation after bootmem_finish()");
 	assert(is_pow2(align) && align >= PAGE_BYTES);
-	if (pages_length < length)
-		return 0;
 	pa = memmap_find_free(b->map, pages_length, align, b->min, b->max);
 	if (pa == 0 || memmap_reserve(b->map, pa, pages_length, type) != 0)
 		return 0;

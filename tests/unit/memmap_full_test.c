@@ -132,9 +132,21 @@ TEST(memmap_full, reserve_without_room_changes_nothing)
 	EXPECT_EQ(memmap_reserve(&map, 18 * PAGE, PAGE, MEM_KERNEL), -ENOSPC);
 	EXPECT_EQ(map.nr, 7);
 	EXPECT_EQ(memcmp(before, storage, 7 * sizeof(before[0])), 0);
+	EXPECT_EQ(memmap_reserve(&map, 17 * PAGE, PAGE, MEM_KERNEL), 0); /* cuts once: 8 */
+	EXPECT_EQ(memmap_reserve(&map, 9 * PAGE, 2 * PAGE, MEM_KERNEL), -ENOSPC);
 	EXPECT_EQ(memmap_release(&map, 2 * PAGE, PAGE, MEM_KERNEL), 0);
-	EXPECT_EQ(memmap_reserve(&map, 18 * PAGE, PAGE, MEM_KERNEL), 0);
+	EXPECT_EQ(memmap_reserve(&map, 9 * PAGE, 2 * PAGE, MEM_KERNEL), 0);
 	EXPECT_STREQ(memmap_check(&map), NULL);
+}
+
+TEST(memmap_full, reserve_of_what_is_not_usable_needs_no_room)
+{
+	memmap_init(&map, storage, 8, 40);
+	memmap_add(&map, 0x1000, 0x8000, MEM_NVS);
+	memmap_normalize(&map);
+	map.capacity = map.nr;
+	EXPECT_EQ(memmap_reserve(&map, 0x2000, 0x1000, MEM_KERNEL), 0);
+	EXPECT_EQ(map.nr, 1);
 }
 
 TEST(memmap_full, entries_of_one_type_unite_before_any_is_dropped)

@@ -347,6 +347,7 @@ TEST(memmap, find_free_never_gives_page_zero)
 	init_one_usable(0, 0x10000);
 	EXPECT_EQ(memmap_find_free(&map, 0x10000, PAGE, 0, UINT64_MAX), 0);
 	EXPECT_EQ(memmap_find_free(&map, 0xf000, PAGE, 0, UINT64_MAX), 0x1000);
+	EXPECT_EQ(memmap_find_free(&map, 0x800, 0x800, 0, 0x1000), 0);
 }
 
 TEST(memmap, find_free_skips_what_is_not_usable)
@@ -357,6 +358,7 @@ TEST(memmap, find_free_skips_what_is_not_usable)
 	memmap_add(&map, 0x40000, 0x1000, MEM_USABLE);
 	normalize();
 	EXPECT_EQ(memmap_find_free(&map, 0x2000, PAGE, 0, UINT64_MAX), 0x7000);
+	EXPECT_EQ(memmap_find_free(&map, 0x30000, PAGE, 0, 0x20000), 0);
 }
 
 TEST(memmap, find_knows_ranges_from_gaps)
