@@ -47,6 +47,8 @@ TEST(bootmem, stays_inside_the_window)
 	EXPECT_EQ(bootmem_try_alloc(&boot, 2 * PAGE, PAGE, MEM_BOOTMEM), 18 * PAGE);
 	EXPECT_EQ(bootmem_try_alloc(&boot, PAGE, PAGE, MEM_BOOTMEM), 17 * PAGE);
 	EXPECT_EQ(bootmem_try_alloc(&boot, PAGE, PAGE, MEM_BOOTMEM), 0);
+	init(0, 20 * PAGE + 1); /* the page at 20 sticks out */
+	EXPECT_EQ(bootmem_try_alloc(&boot, 1, PAGE, MEM_BOOTMEM), 19 * PAGE);
 }
 
 TEST(bootmem, never_gives_address_zero)
