@@ -41,8 +41,10 @@ SEED ?=
 BENCH ?=
 #? TRACE (none): the trace for replay, plain text or .xz
 TRACE ?=
-#? TIMEOUT (180): seconds after which a test boot counts as hung
-TIMEOUT ?= 180
+#? TIMEOUT (300): seconds after which a test boot counts as hung
+TIMEOUT ?= 300
+#? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
+BOOTS ?= *
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -213,17 +215,19 @@ RUN_QEMU := $(PYTHON) tools/run-qemu --qemu $(QEMU)
 MACHINE = --cpu $(CPU) --mem $(MEM) $(if $(filter 1,$(UEFI)),--uefi)
 TEST_ARGS = test$(if $(TEST),=$(TEST)) $(if $(SEED),seed=$(SEED))
 AGAIN := $(MAKE) --no-print-directory
+# Builds inside other targets use all processors, unless make was told how many.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN))
 
 run: ## boot the ISO through GRUB; the serial port is this terminal (end: poweroff, or Ctrl-A X)
 	@tools/deps --for run
-	@$(AGAIN) $(BUILD)/strata.iso
+	+@$(AGAIN) $(JOBS) $(BUILD)/strata.iso
 	$(if $(CMDLINE),@tools/make-iso $(BUILD)/strata-run.iso $K/strata.elf '$(CMDLINE)')
 	@$(RUN_QEMU) --interactive $(MACHINE) \
 		--iso $(BUILD)/$(if $(CMDLINE),strata-run.iso,strata.iso)
 
 debug: ## boot stopped, with gdb attached: symbols and the commands of tools/gdb
 	@tools/deps --for debug
-	@$(AGAIN) kernel
+	+@$(AGAIN) $(JOBS) kernel
 	@$(RUN_QEMU) --debug $K/strata.elf $(MACHINE) --kernel $K/strata32.elf --append '$(CMDLINE)' \
 		--log $(BUILD)/debug.log
 
@@ -243,8 +247,8 @@ bench: $K/strata32.elf ## run the kernel's benchmarks, in guest instructions (us
 
 test: ## everything: host tests, tool tests, the boot matrix; the last line has the totals
 	@tools/deps --for test
-	@$(AGAIN) test-build
-	@$(PYTHON) tools/run-steps 'host tests: $(AGAIN) test-host' \
+	+@$(AGAIN) $(JOBS) test-build
+	+@$(PYTHON) tools/run-steps 'host tests: $(AGAIN) test-host' \
 		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'boots: $(AGAIN) test-boot'
 
 test-build: all $H/tests-$(HOSTCC_NAME) $(BUILD)/strata-test.iso
@@ -258,7 +262,7 @@ test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=,
 
 test-boot: $K/strata32.elf $(BUILD)/strata-test.iso ## the boot matrix: direct, BIOS, UEFI, Bochs; CPUs; memory sizes
 	@$(PYTHON) tools/boot-matrix --qemu $(QEMU) --kernel $< --iso $(BUILD)/strata-test.iso \
-		--logs $(BUILD)/boots --timeout $(TIMEOUT)
+		--logs $(BUILD)/boots --timeout $(TIMEOUT) --only '$(BOOTS)'
 
 test-tools: $(HOST_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
 	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tests/tools

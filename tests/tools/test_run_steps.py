@@ -1,0 +1,60 @@
+"""run-steps must not let a broken build, a dead program or a hang look like a pass."""
+
+import subprocess
+import sys
+import time
+import unittest
+
+
+def steps(*arguments):
+    done = subprocess.run([sys.executable, "tools/run-steps", *arguments], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60)
+    out = done.stdout.decode()
+    return done.returncode, out.strip().splitlines()[-1], out
+
+
+class Steps(unittest.TestCase):
+    def check(self, want, code, *arguments):
+        status, last, out = steps(*arguments)
+        self.assertEqual((last, status), (want, code), out)
+        return out
+
+    def test_counts_are_summed(self):
+        self.check("7 passed, 0 failed", 0, "a: echo 3 passed, 0 failed", "b: echo 4 passed, 0 failed")
+
+    def test_only_the_last_count_of_a_step_counts(self):
+        self.check("4 passed, 0 failed", 0, "a: echo 3 passed, 9 failed; echo 4 passed, 0 failed")
+
+    def test_a_verdict_line_is_a_count(self):
+        self.check("5 passed, 0 failed", 0, "a: echo 'verdict: PASS: 5 passed, 0 failed, 1 skipped, 0.1 s'")
+
+    def test_a_step_without_counts_is_one(self):
+        self.check("1 passed, 0 failed", 0, "build: true")
+        self.check("0 passed, 1 failed", 1, "build: exit 2")
+
+    def test_failures_are_summed_and_later_steps_still_run(self):
+        out = self.check("3 passed, 2 failed", 1, "a: echo 1 passed, 1 failed; exit 1", "b: exit 7",
+                         "c: echo 2 passed, 0 failed")
+        self.assertIn("=== c", out)
+
+    def test_a_death_after_all_passed(self):
+        out = self.check("3 passed, 1 failed", 1, "a: echo 3 passed, 0 failed; kill -SEGV $$")
+        self.assertIn("counted no failure", out)
+
+    def test_a_failure_with_status_0(self):
+        self.check("3 passed, 1 failed", 1, "a: echo 3 passed, 1 failed")
+
+    def test_a_hang(self):
+        began = time.monotonic()
+        out = self.check("0 passed, 1 failed", 1, "--timeout", "0.5", "a: sleep 30")
+        self.assertIn("hung", out)
+        out = self.check("3 passed, 1 failed", 1, "--timeout", "0.5", "a: echo 3 passed, 0 failed; sleep 30")
+        self.assertLess(time.monotonic() - began, 20)
+
+    def test_bad_usage(self):
+        for arguments in ((), ("no command",), ("--timeout", "x", "a: true"), ("a:",)):
+            self.assertEqual(steps(*arguments)[0], 64, arguments)
+
+
+if __name__ == "__main__":
+    unittest.main()
