@@ -19,22 +19,22 @@
 static struct spinlock lock = SPINLOCK_INIT("threads");
 static volatile u64 first, second;
 static unsigned mismatches;
-static unsigned order[NR_THREADS], nr_served;
+static unsigned number[NR_THREADS], order[NR_THREADS], nr_served;
 
 static void advance(void)
 {
 	u64 seen = first;
 
-	mismatches += seen != second;
+	mismatches += seen != second || !spin_is_held(&lock);
 	first = seen + 1;
 	if (seen % 64 == 0)
 		sched_yield(); /* while it is held */
 	second = seen + 1;
 }
 
-static void *take_often(void *unused)
+static void *take_often(void *which)
 {
-	(void)unused;
+	host_cpu_id = 1 + *(unsigned *)which;
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		if (i % 3 != 0)
 			spin_lock(&lock);
@@ -54,8 +54,10 @@ TEST(spinlock_threads, exclude_each_other)
 	pthread_t thread[NR_THREADS];
 
 	first = second = mismatches = 0;
-	for (unsigned i = 0; i < NR_THREADS; i++)
-		ASSERT_EQ(pthread_create(&thread[i], NULL, take_often, NULL), 0);
+	for (unsigned i = 0; i < NR_THREADS; i++) {
+		number[i] = i;
+		ASSERT_EQ(pthread_create(&thread[i], NULL, take_often, &number[i]), 0);
+	}
 	for (unsigned i = 0; i < NR_THREADS; i++)
 		pthread_join(thread[i], NULL);
 	EXPECT_EQ(first, NR_THREADS * ROUNDS);
@@ -64,17 +66,17 @@ TEST(spinlock_threads, exclude_each_other)
 	EXPECT_FALSE(spin_is_locked(&lock));
 }
 
-static void *take_once(void *number)
+static void *take_once(void *which)
 {
+	host_cpu_id = 1 + *(unsigned *)which;
 	spin_lock(&lock);
-	order[nr_served++] = *(unsigned *)number;
+	order[nr_served++] = *(unsigned *)which;
 	spin_unlock(&lock);
 	return NULL;
 }
 
 TEST(spinlock_threads, are_served_in_order_of_arrival)
 {
-	static unsigned number[NR_THREADS];
 	pthread_t thread[NR_THREADS];
 	u32 ticket;
 

@@ -34,7 +34,7 @@ TEST(spinlock, try_lock_takes_only_a_free_lock)
 
 TEST(spinlock, tickets_wrap)
 {
-	struct spinlock l = {UINT32_MAX, UINT32_MAX, "test"};
+	struct spinlock l = {UINT32_MAX, UINT32_MAX, "test", 0};
 
 	EXPECT_TRUE(spin_try_lock(&l));
 	EXPECT_EQ(l.next, 0);
@@ -69,4 +69,32 @@ TEST(spinlock, release_of_a_free_lock_is_caught)
 	spin_lock(&l);
 	spin_unlock(&l);
 	EXPECT_PANIC("spinlock: released but not held: demo", spin_unlock(&l));
+}
+
+TEST(spinlock, second_taking_by_the_holder_is_caught)
+{
+	struct spinlock l = SPINLOCK_INIT("demo");
+
+	spin_lock(&l);
+	EXPECT_PANIC("spinlock: taken again by its holder: demo", spin_lock(&l));
+	spin_init(&l, "demo");
+	EXPECT_TRUE(spin_try_lock(&l));
+	EXPECT_PANIC("spinlock: taken again by its holder: demo", spin_lock(&l));
+}
+
+TEST(spinlock, knows_whether_this_cpu_holds_it)
+{
+	struct spinlock l = SPINLOCK_INIT("test");
+
+	EXPECT_FALSE(spin_is_held(&l));
+	spin_lock(&l);
+	EXPECT_TRUE(spin_is_held(&l));
+	spin_unlock(&l);
+	EXPECT_FALSE(spin_is_held(&l));
+	EXPECT_TRUE(spin_try_lock(&l));
+	EXPECT_TRUE(spin_is_held(&l));
+	spin_unlock(&l);
+	l.next++; /* another CPU's */
+	EXPECT_TRUE(spin_is_locked(&l));
+	EXPECT_FALSE(spin_is_held(&l));
 }

@@ -14,18 +14,24 @@ struct spinlock {
 	u32 next;    /* the ticket that the next taker draws */
 	u32 serving; /* the ticket that holds the lock */
 	const char *name;
+	u32 holder; /* cpu_id() + 1 while held, else 0 */
 };
 
-#define SPINLOCK_INIT(lock_name) \
-	{                        \
-		0, 0, lock_name  \
+#define SPINLOCK_INIT(lock_name)   \
+	{                          \
+		0, 0, lock_name, 0 \
 	}
 
+/*
+ * The holder stays on its CPU. Taking a lock again on the CPU that holds it, and releasing one that
+ * is not held, are bugs: they stop the machine with a line that names the lock.
+ */
 void spin_init(struct spinlock *l, const char *name);
 void spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
 bool spin_try_lock(struct spinlock *l);
-bool spin_is_locked(const struct spinlock *l);
+bool spin_is_locked(const struct spinlock *l); /* by anyone */
+bool spin_is_held(const struct spinlock *l);   /* by this CPU: what a `_locked` function asserts */
 
 /* Returns what spin_unlock_irq() needs to put the interrupt flag back as it was. */
 static inline u64 spin_lock_irq(struct spinlock *l)

@@ -36,9 +36,12 @@ static inline void irq_restore(u64 flags)
 	host_irq_off = flags != 0;
 }
 
+/* The one that is waited for may need this very processor. (Not <sched.h>: nothing of the C library
+ * may be seen here.) */
+int sched_yield(void);
 static inline void cpu_relax(void)
 {
-	__asm__ volatile("pause");
+	(void)sched_yield();
 }
 
 static inline u64 cycles(void)
