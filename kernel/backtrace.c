@@ -14,7 +14,7 @@
 #include <lib/bits.h>
 #include <lib/log.h>
 
-#define MAX_DEPTH 32
+#define MAX_DEPTH 64
 
 size_t backtrace_collect(u64 rbp, u64 *out, size_t max)
 {
@@ -52,8 +52,14 @@ void backtrace_print(u64 rip, u64 rbp)
 		print_frame(shown++, rip, rip);
 	/* A call that never returns may end its function: the call itself, one byte before, names
 	 * it. */
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0, repeats; i < n; i += 1 + repeats) {
 		print_frame(shown++, frames[i] - 1, frames[i]);
+		repeats = 0;
+		while (i + repeats + 1 < n && frames[i + repeats + 1] == frames[i])
+			repeats++;
+		if (repeats > 0)
+			kprintf("  … %zu times more\n", repeats);
+	}
 	if (shown == 0)
 		kprintf("  (no frame pointer in a kernel stack: 0x%016llx)\n",
 		        (unsigned long long)rbp);

@@ -166,9 +166,21 @@ static void apply(const struct option *opt, const char *word, const char *value,
 		*(bool *)((char *)o + opt->flag) = true;
 }
 
+static void log_option_names(void)
+{
+	char names[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table) && n < sizeof(names); i++)
+		n += format_buf(names + n, sizeof(names) - n, " %s%s", table[i].name,
+		                table[i].value);
+	log_warn("command line: the options are%s", names);
+}
+
 void options_parse(const char *text, bool skip_image, struct options *o)
 {
 	char word[WORD_MAX];
+	unsigned nr_unknown = 0;
 	bool cut;
 
 	memset(o, 0, sizeof(*o));
@@ -189,8 +201,11 @@ void options_parse(const char *text, bool skip_image, struct options *o)
 		else if (opt)
 			apply(opt, word, value, o);
 		else
-			report(o, word, "there is no such option (`help options` lists them)");
+			report(o, word, "there is no such option");
+		nr_unknown += !cut && !opt;
 	}
+	if (nr_unknown > 0)
+		log_option_names();
 }
 
 void cmdline_init(const struct boot_info *info)

@@ -159,6 +159,12 @@ void cpu_init(void)
 	write_msr(MSR_GS_BASE, (u64)cpu);
 }
 
+void cpu_restore_self(void)
+{
+	if (read_msr(MSR_GS_BASE) != (u64)&cpu0)
+		write_msr(MSR_GS_BASE, (u64)&cpu0);
+}
+
 /* --- Features --- */
 
 static void read_names(struct cpu_features *f)

@@ -33,7 +33,11 @@ static_assert((u64)((s64)DIRECT_MAP_BASE >> 8) == PAGE_MAP_BASE, "page_hint()'s 
 static_assert(PAGE_MAP_BASE + MAX_PHYSICAL / PAGE_SIZE * 16 <= KERNEL_BASE, "the page map fits");
 
 static struct spinlock device_lock = SPINLOCK_INIT("paging devices");
-static u64 next_device_va = DEVICE_BASE;
+
+/* Where the next device goes: small ones share tables, the others get leaves of 2 MiB where they
+ * can. */
+static u64 next_small_va = DEVICE_BASE;
+static u64 next_large_va = DEVICE_BASE + GIB;
 
 static void map_or_panic(u64 va, u64 pa, u64 length, u32 flags)
 {
@@ -124,20 +128,23 @@ void paging_boot_tables(u64 *base, u64 *length)
 static void *map_device(u64 pa, u64 length, u32 flags)
 {
 	u64 first = align_down(pa, PAGE_SIZE), end = align_up(pa + length, PAGE_SIZE);
+	const bool small = length < MIB;
+	const u64 limit = small ? DEVICE_BASE + GIB : STACKS_BASE;
+	u64 *next = small ? &next_small_va : &next_large_va;
 	u64 bytes = end - first, va, irq;
 	int error = -EINVAL;
 
 	if (length == 0 || pa + length < pa || end > 1ull << cpu_features.phys_bits ||
-	    bytes > STACKS_BASE - DEVICE_BASE)
+	    bytes > limit - DEVICE_BASE)
 		return NULL;
 	irq = spin_lock_irq(&device_lock);
-	va = next_device_va;
+	va = *next;
 	if (bytes >= 2 * MIB) /* the same place in its 2 MiB as the device has: large leaves fit */
 		va += (first - va) & (2 * MIB - 1);
-	if (va + bytes <= STACKS_BASE) {
+	if (va + bytes <= limit) {
 		/* Not reused after a failure: some of it may be mapped. An unmapped page ends it.
 		 */
-		next_device_va = va + bytes + PAGE_SIZE;
+		*next = va + bytes + PAGE_SIZE;
 		error = pagetable_map(va, first, bytes, pagetable_bits(flags | PAGING_WRITE));
 	}
 	spin_unlock_irq(&device_lock, irq);

@@ -174,6 +174,7 @@ void trap_handle(struct trap_frame *f)
 		irq_dispatch((unsigned)f->vector);
 		return;
 	}
+	cpu_restore_self();
 	if (f->vector == TRAP_PAGE_FAULT || f->vector == TRAP_DOUBLE_FAULT)
 		__asm__ volatile("movq %%cr2, %0" : "=r"(f->cr2));
 	r = cpu_self()->recovery;

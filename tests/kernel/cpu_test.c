@@ -57,6 +57,18 @@ TEST(cpu, knows_itself)
 	EXPECT_EQ(cpu_self()->id, 0);
 }
 
+static void lose_self(void *arg)
+{
+	(void)arg;
+	__asm__ volatile("wrmsr; ud2" : : "c"(0xc0000101), "a"(0), "d"(0));
+}
+
+TEST(cpu, an_exception_finds_the_cpu_that_lost_itself)
+{
+	EXPECT_TRUE(trap_expect(lose_self, NULL, NULL));
+	EXPECT_TRUE(cpu_self() == cpu_self()->self);
+}
+
 TEST(cpu, stacks_are_told_apart)
 {
 	u8 local;

@@ -73,6 +73,9 @@ extern struct cpu_features cpu_features;
 /* CPU 0: %gs, GDT, TSS and stacks. The first thing in C: cpu_id() and locks need it. */
 void cpu_init(void);
 
+/* Makes %gs this CPU's again, whatever it was: an exception may come from code that broke it. */
+void cpu_restore_self(void);
+
 /* Reads CPUID into cpu_features. */
 void cpu_detect(void);
 
