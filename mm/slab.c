@@ -472,13 +472,12 @@ int kmem_cache_destroy(struct kmem_cache *c)
 u64 kmem_cache_shrink(struct kmem_cache *c)
 {
 	struct list surplus = LIST_INIT(surplus);
-	u64 flags;
+	u64 pages = magazine_flush(c, false);
+	u64 flags = spin_lock_irq(&c->lock);
 
-	magazine_flush(c, false);
-	flags = spin_lock_irq(&c->lock);
 	slab_take_empty_locked(c, &surplus);
 	spin_unlock_irq(&c->lock, flags);
-	return slab_release(c, &surplus);
+	return pages + slab_release(c, &surplus);
 }
 
 /* The internal caches come last: shrinking the others frees their records. */

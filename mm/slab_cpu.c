@@ -230,7 +230,7 @@ void kmem_cache_free_bulk(struct kmem_cache *c, size_t n, void *objects[])
 
 /* --- flush --- */
 
-static void flush_one(struct kmem_cache *c, unsigned cpu)
+static u64 flush_one(struct kmem_cache *c, unsigned cpu)
 {
 	struct list surplus = LIST_INIT(surplus);
 	u64 flags = irq_save();
@@ -239,19 +239,20 @@ static void flush_one(struct kmem_cache *c, unsigned cpu)
 	if (m->nr != 0)
 		spill(c, m, m->nr, &surplus);
 	irq_restore(flags);
-	slab_release(c, &surplus);
+	return slab_release(c, &surplus);
 }
 
-void magazine_flush(struct kmem_cache *c, bool all_cpus)
+u64 magazine_flush(struct kmem_cache *c, bool all_cpus)
 {
+	u64 pages = 0;
+
 	if (c->magazines == NULL)
-		return;
-	if (!all_cpus) {
-		flush_one(c, cpu_id());
-		return;
-	}
+		return 0;
+	if (!all_cpus)
+		return flush_one(c, cpu_id());
 	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
-		flush_one(c, cpu);
+		pages += flush_one(c, cpu);
+	return pages;
 }
 
 u64 magazine_objects(const struct kmem_cache *c)

@@ -146,8 +146,9 @@ extern struct spinlock cache_list_lock;
 /* Objects in all CPUs' magazines of the cache. */
 u64 magazine_objects(const struct kmem_cache *c);
 
-/* Empties this CPU's magazine, or with all_cpus everyone's (nobody may be using the cache then). */
-void magazine_flush(struct kmem_cache *c, bool all_cpus);
+/* Empties this CPU's magazine, or with all_cpus everyone's (nobody may be using the cache then).
+ * Returns the pages of slabs that thereby became surplus. */
+u64 magazine_flush(struct kmem_cache *c, bool all_cpus);
 
 void magazine_init(struct kmem_cache *c, char *memory);
 struct magazine *magazine_of_cpu(const struct kmem_cache *c, unsigned cpu);
