@@ -29,6 +29,8 @@ QEMU ?= qemu-system-x86_64
 MEM ?= 512M
 #? CPU (max): its processor model; qemu64 is the poorest that boots
 CPU ?= max
+#? ACCEL (tcg): QEMU's accelerator for run and debug; kvm is faster where it works
+ACCEL ?= tcg
 #? UEFI (0): 1 boots UEFI firmware (OVMF) instead of a BIOS, for run
 UEFI ?= 0
 #? CMDLINE (empty): the kernel's command line, for run and debug
@@ -87,8 +89,8 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=ker
 HOST_CFLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fno-strict-aliasing -fno-common \
 	$(if $(filter debug,$(CONFIG)),-DCONFIG_DEBUG) $(WARN) $(EXTRA_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
-NASMFLAGS := -f elf64 -g -F dwarf -Iboot/ -Ikernel/ \
-	$(if $(filter 1,$(WERROR)),-Werror)
+# No -g: NASM's DWARF confuses gdb where a file has several code sections, and the labels are there without it.
+NASMFLAGS := -f elf64 -Iboot/ -Ikernel/ $(if $(filter 1,$(WERROR)),-Werror)
 LDFLAGS := -nostdlib -static -no-pie -z max-page-size=4096 -z noexecstack --build-id=none
 -include tests/host/host.mk
 
@@ -222,13 +224,13 @@ run: ## boot the ISO through GRUB; the serial port is this terminal (end: powero
 	@tools/deps --for run
 	+@$(AGAIN) $(JOBS) $(BUILD)/strata.iso
 	$(if $(CMDLINE),@tools/make-iso $(BUILD)/strata-run.iso $K/strata.elf '$(CMDLINE)')
-	@$(RUN_QEMU) --interactive $(MACHINE) \
+	@$(RUN_QEMU) --interactive $(MACHINE) --accel $(ACCEL) \
 		--iso $(BUILD)/$(if $(CMDLINE),strata-run.iso,strata.iso)
 
 debug: ## boot stopped, with gdb attached: symbols and the commands of tools/gdb
 	@tools/deps --for debug
 	+@$(AGAIN) $(JOBS) kernel
-	@$(RUN_QEMU) --debug $K/strata.elf $(MACHINE) --kernel $K/strata32.elf --append '$(CMDLINE)' \
+	@$(RUN_QEMU) --debug $K/strata.elf $(MACHINE) --accel $(ACCEL) --kernel $K/strata32.elf --append '$(CMDLINE)' \
 		--log $(BUILD)/debug.log
 
 replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in the kernel

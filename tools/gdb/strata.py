@@ -77,7 +77,7 @@ Control registers and the flags, in words where they matter."""
             print("%-5s %#012x  %s" % (name, value, " ".join(
                 text for bit, text in bits.items() if value >> bit & 1)))
         print("cr2   %#018x\ncr3   %#018x" % (number("$cr2"), number("$cr3")))
-        print("interrupts " + ("on" if number("$eflags") >> 9 & 1 else "off"))
+        print("interrupts " + ("on" if number("$eflags & 512") else "off"))
 
 
 for command in (StrataPage, StrataPhys, StrataRegisters):
