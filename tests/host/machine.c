@@ -147,11 +147,27 @@ static int back_pageblocks(u64 first_pfn, u64 end_pfn, platform_page_source allo
 	return 0;
 }
 
+/* As the kernel does: in smaller pieces where there is no room for large ones. */
+static int take_in_pieces(u64 length, platform_page_source alloc, void *context)
+{
+	while (length > 0) {
+		u64 piece = length;
+
+		while (alloc(context, piece, PAGE_SIZE) == 0) {
+			if (piece == PAGE_SIZE)
+				return -ENOMEM;
+			piece = align_up(piece / 2, PAGE_SIZE);
+		}
+		length -= piece;
+	}
+	return 0;
+}
+
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context)
 {
 	u64 length = (end_pfn - first_pfn) * sizeof(struct page);
 
-	if (alloc(context, align_up(length, PAGE_SIZE), PAGE_SIZE) == 0)
+	if (take_in_pieces(align_up(length, PAGE_SIZE), alloc, context) != 0)
 		return -ENOMEM;
 	back_page_map(first_pfn, end_pfn);
 	return back_pageblocks(first_pfn, end_pfn, alloc, context);
