@@ -152,7 +152,7 @@ static u64 read_mmap_entry(struct reader *r, struct bytes list, u64 at)
 
 	if (!bytes_get(list, at, &e, sizeof(e)))
 		return 0;
-	stride = sizeof(e.size) + (u64)e.size;
+	stride = sizeof(e.size) + e.size;
 	if (stride < sizeof(e) || stride > list.size - at)
 		return 0;
 	memmap_add(r->map, e.entry.base, e.entry.length, e.entry.type);

@@ -26,18 +26,21 @@ static struct mb1_info header;
 static struct mem_range storage[64];
 static struct memmap map;
 static struct boot_info info;
-static u64 nr_peeks;
+static u64 nr_peeks, largest_peek;
+static u64 memory_base = BASE; /* where memory[0] stands */
 
 static const void *peek(void *context, u64 pa, u64 length)
 {
 	u8 *copy;
 
 	EXPECT_TRUE(context == memory);
+	EXPECT_LE(length - 1, UINT64_MAX - pa); /* not empty, and no wrap */
 	nr_peeks++;
-	if (pa < BASE || pa - BASE > SIZE || length > SIZE - (pa - BASE))
+	largest_peek = length > largest_peek ? length : largest_peek;
+	if (pa < memory_base || pa - memory_base > SIZE || length > SIZE - (pa - memory_base))
 		return NULL;
 	copy = shown + SIZE - length;
-	memcpy(copy, memory + (pa - BASE), length);
+	memcpy(copy, memory + (pa - memory_base), length);
 	return copy;
 }
 
@@ -91,7 +94,7 @@ static int read_at(u64 pa)
 {
 	memcpy(memory + INFO, &header, sizeof(header));
 	memmap_init(&map, storage, ARRAY_SIZE(storage), 52);
-	nr_peeks = 0;
+	nr_peeks = largest_peek = 0;
 	return multiboot1_read(pa, peek, memory, &info, &map);
 }
 
@@ -171,6 +174,19 @@ TEST(multiboot1, structure_that_can_not_be_read)
 	EXPECT_EQ(read_at(UINT64_MAX), -EINVAL);
 	EXPECT_EQ(read_at(UINT64_MAX - 3), -EINVAL);
 	EXPECT_EQ(info.protocol, BOOT_NONE);
+}
+
+TEST(multiboot1, structure_at_the_end_of_all_addresses)
+{
+	build();
+	header.flags = MB1_HAS_CMDLINE;
+	memcpy(memory + SIZE - 8, &header, 8);
+	memory_base = 0 - (u64)SIZE;
+	EXPECT_EQ(read_at(0 - 8ull), 0);
+	memory_base = BASE;
+	EXPECT_EQ(nr_peeks, 1); /* the field would be round the corner, at 8 */
+	EXPECT_STREQ(info.cmdline, "");
+	EXPECT_EQ(info.nr_bad, 1);
 }
 
 TEST(multiboot1, addresses_that_lead_nowhere_are_counted)
@@ -261,6 +277,7 @@ TEST(multiboot1, memory_maps_without_an_entry_give_way)
 		EXPECT_EQ(info.map_source, BOOT_MAP_BASIC);
 		EXPECT_EQ(map.nr, 2);
 		EXPECT_EQ(info.nr_bad, 1);
+		EXPECT_LE(largest_peek, MIB);
 	}
 	header.lower_kib = header.upper_kib = 0;
 	read_all();

@@ -40,6 +40,23 @@ TEST(multiboot2_bad, what_follows_the_end_tag_is_not_the_structure)
 	EXPECT_EQ(info.nr_bad, 0);
 }
 
+TEST(multiboot2_bad, total_size_smaller_than_what_may_be_read)
+{
+	u32 total;
+
+	begin();
+	tag_basic(639, 1024);
+	total = length;
+	tag_text(MB2_CMDLINE, "not ours");
+	tag(MB2_END, 0);
+	set_total(total);
+	EXPECT_EQ(read_bytes(length), 0);
+	EXPECT_STREQ(info.cmdline, "");
+	EXPECT_EQ(map.nr, 2);
+	EXPECT_EQ(info.info_length, total);
+	EXPECT_EQ(info.nr_bad, 1);
+}
+
 TEST(multiboot2_bad, missing_end_tag)
 {
 	begin();
