@@ -17,12 +17,15 @@
  *
  * Invariants, which buddy_check() walks and names:
  *   B1  a member of free list `o` is a PAGE_FREE head of order o in this zone, aligned to 2^o,
- * inside the bounds B2  list links are symmetric, and 0 ends both directions B3  bit o of nonempty
- * is set exactly while list o has members; nr_free_blocks[o] is its length B4  nr_free_pages = Σ
- * nr_free_blocks[o] << o B5  no free block has a free buddy of its own order (they would have
- * merged) B6  the pageblock byte vouches for each free head: at least HEAD from 2 MiB up, FULL
- * below B7  inside a free block every vouched-for page but the head is PAGE_INNER B8  every
- * vouched-for PAGE_FREE page is on a list: walking the metadata finds nr_free_pages pages
+ *       inside the bounds
+ *   B2  list links are symmetric, and 0 ends both directions
+ *   B3  bit o of nonempty is set exactly while list o has members; nr_free_blocks[o] is its length
+ *   B4  nr_free_pages = Σ nr_free_blocks[o] << o
+ *   B5  no free block has a free buddy of its own order (they would have merged)
+ *   B6  the pageblock byte vouches for each free head: at least HEAD from 2 MiB up, FULL below
+ *   B7  inside a free block every vouched-for page but the head is PAGE_INNER
+ *   B8  every vouched-for PAGE_FREE page is on a list: walking the metadata finds nr_free_pages
+ *       pages
  *
  * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c).
  */

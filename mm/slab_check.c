@@ -2,13 +2,15 @@
  * Looking into slabs: the walk over everything, the sums, and what to say of a bad pointer.
  *
  * Invariants, which kmem_cache_check() walks and names:
- *   S1  a slab stands on the list that its number of free objects says; the lists' bits and counts
- * are right S2  nr_free of a slab is its number of set bits, and no bit stands beyond its objects
- *   S3  a bit is set exactly where the tag is TAG_IN_SLAB; slots that are no objects are always
- * TAG_IN_SLAB S4  every page of a slab is PAGE_SLAB and leads to its record, and the record to its
- * cache S5  a magazine holds at most its capacity; each slot is an object of this cache with its
- * own tag, TAG_IN_MAGAZINE S6  as many tags say TAG_IN_MAGAZINE as magazines hold objects S7  the
- * cache's nr_slabs and nr_free are the sums over its slabs; at most MAX_EMPTY_SLABS are empty
+ *   S1  a slab stands on the list that its number of free objects says; the lists' bits are right
+ *   S2  nr_free of a slab is its number of set bits, and no bit stands beyond its objects
+ *   S3  a bit is set exactly where the tag is TAG_IN_SLAB; slots that are no objects always are
+ *   S4  every page of a slab is PAGE_SLAB and leads to its record, and the record to its cache
+ *   S5  a magazine holds at most its capacity; each slot is an object of this cache with its own
+ *       tag, TAG_IN_MAGAZINE
+ *   S6  the tags that say TAG_IN_MAGAZINE are those of the magazines' objects, each once
+ *   S7  nr_slabs, nr_empty and nr_free of the cache are the sums over its slabs; at most
+ *       MAX_EMPTY_SLABS are empty
  */
 #include "slab_internal.h"
 
@@ -170,6 +172,11 @@ u64 slab_live_objects(void)
 
 /* --- checks --- */
 
+struct slab_sums {
+	u64 nr_slabs, nr_empty, nr_free, nr_cached;
+	u64 cached_tags; /* the sum of their addresses: which they are, not only how many */
+};
+
 static const char *check_pages(const struct kmem_cache *c, const struct slab *s)
 {
 	const struct page *head = virt_to_page((void *)align_down(s->base, PAGE_SIZE));
@@ -182,7 +189,7 @@ static const char *check_pages(const struct kmem_cache *c, const struct slab *s)
 	return NULL;
 }
 
-static const char *check_objects(const struct kmem_cache *c, struct slab *s, u64 *nr_cached)
+static const char *check_objects(const struct kmem_cache *c, struct slab *s, struct slab_sums *sums)
 {
 	const u64 *bits = slab_bits(c, s);
 
@@ -194,12 +201,16 @@ static const char *check_objects(const struct kmem_cache *c, struct slab *s, u64
 
 		if (is_free != (s->tag[i] == TAG_IN_SLAB))
 			return "S3: a tag and a free bit contradict each other";
-		*nr_cached += s->tag[i] == TAG_IN_MAGAZINE;
+		if (s->tag[i] == TAG_IN_MAGAZINE) {
+			sums->nr_cached++;
+			sums->cached_tags += (u64)&s->tag[i];
+		}
 	}
 	return NULL;
 }
 
-static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 list, u64 *nr_cached)
+static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 list,
+                              struct slab_sums *sums)
 {
 	const char *fault;
 
@@ -209,12 +220,8 @@ static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 lis
 	     list != SLABS_PARTIAL + s->nr_free * NR_PARTIAL / c->nr_objects))
 		return "S1: a slab is on the wrong list";
 	fault = check_pages(c, s);
-	return fault ? fault : check_objects(c, s, nr_cached);
+	return fault ? fault : check_objects(c, s, sums);
 }
-
-struct slab_sums {
-	u64 nr_slabs, nr_free, nr_cached;
-};
 
 static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_sums *sums)
 {
@@ -224,19 +231,22 @@ static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_s
 		return "S1: a list of slabs and its bit contradict each other";
 	for (struct list *l = head->next; l != head; l = l->next) {
 		struct slab *s = list_entry(l, struct slab, link);
-		const char *fault = check_slab(c, s, list, &sums->nr_cached);
+		const char *fault = check_slab(c, s, list, sums);
 
 		if (fault)
 			return fault;
 		if (l->next->prev != l)
 			return "S1: a list of slabs has asymmetric links";
 		sums->nr_slabs++;
+		sums->nr_empty += list == SLABS_EMPTY;
 		sums->nr_free += s->nr_free;
 	}
 	return NULL;
 }
 
-static const char *check_magazine(const struct kmem_cache *c, const struct magazine *m)
+/* Takes what it holds off the sums, so that both must end at 0 (S6). */
+static const char *check_magazine(const struct kmem_cache *c, const struct magazine *m,
+                                  struct slab_sums *sums)
 {
 	if (m->nr > m->capacity || m->capacity > MAGAZINE_SLOTS)
 		return "S5: a magazine is fuller than it can be";
@@ -250,6 +260,8 @@ static const char *check_magazine(const struct kmem_cache *c, const struct magaz
 		if (index >= c->nr_objects || slab_object(c, s, (u32)index) != m->slot[i].object ||
 		    m->slot[i].tag != &s->tag[index] || s->tag[index] != TAG_IN_MAGAZINE)
 			return "S5: an object in a magazine has a wrong tag";
+		sums->nr_cached--;
+		sums->cached_tags -= (u64)m->slot[i].tag;
 	}
 	return NULL;
 }
@@ -262,13 +274,13 @@ static const char *check_locked(const struct kmem_cache *c)
 	for (u8 i = 0; i < NR_SLAB_LISTS && fault == NULL; i++)
 		fault = check_list(c, i, &sums);
 	for (unsigned cpu = 0; fault == NULL && c->magazines != NULL && cpu < mm_nr_cpus; cpu++)
-		fault = check_magazine(c, magazine_of_cpu(c, cpu));
+		fault = check_magazine(c, magazine_of_cpu(c, cpu), &sums);
 	if (fault != NULL)
 		return fault;
-	if (sums.nr_cached != magazine_objects(c))
-		return "S6: magazines hold another number of objects than tags say";
+	if (sums.nr_cached != 0 || sums.cached_tags != 0)
+		return "S6: magazines hold other objects than the tags say";
 	if (sums.nr_slabs != c->nr_slabs || sums.nr_free != c->nr_free ||
-	    c->nr_empty > MAX_EMPTY_SLABS + 1)
+	    sums.nr_empty != c->nr_empty || c->nr_empty > MAX_EMPTY_SLABS + 1)
 		return "S7: a cache's sums are not those over its slabs";
 	return NULL;
 }
