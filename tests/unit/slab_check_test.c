@@ -1,0 +1,212 @@
+/*
+ * The slab checker, checked: for each invariant of mm/slab_check.c damage that breaks exactly it,
+ * in the first and the last slab, and the name that it must get. Undone, all is sound again.
+ */
+#include "mm/slab_internal.h"
+
+#include <mm/mm.h>
+
+#include "tests/model/expect.h"
+
+#define NR_SLABS 5u
+
+static struct kmem_cache *c;
+static void *objects[1200];
+static unsigned nr;
+static struct slab *full, *partial, *empty;
+
+/* Slabs 0 and 1 full, 2 and 3 partial, 4 empty, and some objects of slab 3 in the magazine. */
+static void open_sound(void)
+{
+	struct magazine *m;
+
+	c = kmem_cache_create("test", 128, 0, 0, NULL);
+	ASSERT_NOT_NULL(c);
+	nr = NR_SLABS * c->nr_objects;
+	ASSERT_LE(nr, ARRAY_SIZE(objects));
+	for (unsigned i = 0; i < nr; i++)
+		ASSERT_NOT_NULL(objects[i] = kmem_cache_alloc(c, GFP_KERNEL));
+	kmem_cache_shrink(c);
+	ASSERT_EQ(c->nr_slabs, NR_SLABS);
+	m = magazine_of_cpu(c, cpu_id());
+	for (unsigned i = 2 * c->nr_objects; i < nr; i++) {
+		bool keep = i < 4 * c->nr_objects && i % 4 != 0;
+
+		if (keep)
+			continue;
+		kmem_cache_free(c, objects[i]);
+		objects[i] = NULL;
+		if (m->nr == m->capacity)
+			magazine_flush(c, false);
+	}
+	magazine_flush(c, false);
+	full = slab_of(objects[0]);
+	partial = slab_of(objects[4 * c->nr_objects - 1]);
+	for (unsigned i = 0; i < 6; i++) {
+		unsigned at = 4 * c->nr_objects - 1;
+
+		while (objects[at] == NULL)
+			at--;
+		kmem_cache_free(c, objects[at]);
+		objects[at] = NULL;
+	}
+	ASSERT_EQ(c->nr_empty, 1);
+	empty = list_first(&c->slabs[SLABS_EMPTY], struct slab, link);
+	ASSERT_SOUND(kmem_cache_check(c));
+	ASSERT_SOUND(slab_check());
+}
+
+static void close(void)
+{
+	for (unsigned i = 0; i < nr; i++)
+		kmem_cache_free(c, objects[i]);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+#define EXPECT_BREAKS(name, lvalue, wrong)                \
+	({                                                \
+		__typeof__(lvalue) right_ = (lvalue);     \
+		(lvalue) = (__typeof__(lvalue))(wrong);   \
+		EXPECT_BROKEN(kmem_cache_check(c), name); \
+		EXPECT_BROKEN(mm_check(), name);          \
+		(lvalue) = right_;                        \
+		EXPECT_SOUND(kmem_cache_check(c));        \
+	})
+
+TEST(slab_check, S1_slabs_stand_on_their_lists)
+{
+	open_sound();
+	EXPECT_BREAKS("S1:", full->list, SLABS_PARTIAL);
+	EXPECT_BREAKS("S1:", partial->list, SLABS_EMPTY);
+	EXPECT_BREAKS("S1:", empty->list, SLABS_FULL);
+	EXPECT_BREAKS("S1:", full->nr_free, 1);
+	EXPECT_BREAKS("S1:", empty->nr_free, c->nr_objects - 1);
+	EXPECT_BREAKS("S1:", partial->nr_free, 0);
+	EXPECT_BREAKS("S1:", partial->nr_free, c->nr_objects);
+	EXPECT_BREAKS("S1:", c->nonempty_lists, c->nonempty_lists & ~(1u << SLABS_FULL));
+	EXPECT_BREAKS("S1:", c->nonempty_lists, c->nonempty_lists & ~(1u << SLABS_EMPTY));
+	EXPECT_BREAKS("S1:", c->nonempty_lists, c->nonempty_lists | 1u << (SLABS_EMPTY - 1));
+	EXPECT_BREAKS("S1:", full->link.next->prev, &empty->link);
+	close();
+}
+
+TEST(slab_check, S7_empty_slabs_are_counted)
+{
+	open_sound();
+	EXPECT_BREAKS("S7:", c->nr_empty, 0);
+	EXPECT_BREAKS("S7:", c->nr_empty, 2);
+	close();
+}
+
+TEST(slab_check, S2_bits_are_as_many_as_free_objects)
+{
+	u64 *bits;
+
+	open_sound();
+	bits = slab_bits(c, full);
+	EXPECT_BREAKS("S2:", bits[0], 1);
+	EXPECT_BREAKS("S2:", bits[0], 1ull << (c->nr_objects - 1));
+	if (c->nr_objects < 64) /* beyond the objects */
+		EXPECT_BREAKS("S2:", bits[0], 1ull << c->nr_objects);
+	bits = slab_bits(c, empty);
+	EXPECT_BREAKS("S2:", bits[0], bits[0] & (bits[0] - 1));
+	if (c->nr_objects < 64)
+		EXPECT_BREAKS("S2:", bits[0], (bits[0] & (bits[0] - 1)) | 1ull << c->nr_objects);
+	close();
+}
+
+TEST(slab_check, S3_tags_and_bits_agree)
+{
+	u32 last;
+
+	open_sound();
+	last = c->nr_objects - 1;
+	EXPECT_BREAKS("S3:", full->tag[0], TAG_IN_SLAB);
+	EXPECT_BREAKS("S3:", full->tag[last], TAG_IN_SLAB);
+	EXPECT_BREAKS("S3:", empty->tag[0], TAG_FIRST_SITE);
+	EXPECT_BREAKS("S3:", empty->tag[last], TAG_IN_MAGAZINE);
+	if (c->nr_slots > c->nr_objects)
+		EXPECT_BREAKS("S3:", empty->tag[c->nr_objects], TAG_FIRST_SITE);
+	close();
+}
+
+TEST(slab_check, S3_slots_that_are_no_objects)
+{
+	struct kmem_cache *odd = kmem_cache_create("test", 120, 0, 0, NULL);
+	void *object = kmem_cache_alloc(odd, GFP_KERNEL);
+	u16 *tag;
+
+	ASSERT_NOT_NULL(object);
+	ASSERT_EQ(odd->nr_slots, odd->nr_objects + 1);
+	tag = &slab_of(object)->tag[odd->nr_objects];
+	*tag = TAG_FIRST_SITE;
+	EXPECT_BROKEN(kmem_cache_check(odd), "S3:");
+	*tag = TAG_IN_SLAB;
+	EXPECT_SOUND(kmem_cache_check(odd));
+	kmem_cache_free(odd, object);
+	EXPECT_EQ(kmem_cache_destroy(odd), 0);
+}
+
+TEST(slab_check, S4_pages_and_records_lead_to_each_other)
+{
+	struct slab *slabs[3];
+
+	open_sound();
+	slabs[0] = full;
+	slabs[1] = partial;
+	slabs[2] = empty;
+	for (unsigned i = 0; i < 3; i++) {
+		struct page *head = virt_to_page((void *)slabs[i]->base);
+		struct page *last = head + c->nr_pages - 1;
+
+		EXPECT_BREAKS("S4:", head->type, PAGE_ALLOCATED);
+		EXPECT_BREAKS("S4:", last->type, PAGE_INNER);
+		EXPECT_BREAKS("S4:", head->slab, slabs[(i + 1) % 3]);
+		EXPECT_BREAKS("S4:", last->slab, NULL);
+		EXPECT_BREAKS("S4:", slabs[i]->cache, NULL);
+		EXPECT_BREAKS("S4:", slabs[i]->nr_pages, c->nr_pages + 1);
+	}
+	close();
+}
+
+TEST(slab_check, S5_magazines_hold_objects_with_their_tags)
+{
+	struct magazine *m;
+
+	open_sound();
+	m = magazine_of_cpu(c, cpu_id());
+	ASSERT_GE(m->nr, 3);
+	EXPECT_BREAKS("S5:", m->nr, m->capacity + 1);
+	EXPECT_BREAKS("S5:", m->capacity, MAGAZINE_SLOTS + 1);
+	for (u32 i = 0; i < m->nr; i += m->nr - 1) {
+		EXPECT_BREAKS("S5:", m->slot[i].object, (char *)m->slot[i].object + 8);
+		EXPECT_BREAKS("S5:", m->slot[i].object, c);
+		EXPECT_BREAKS("S5:", m->slot[i].object, NULL);
+		EXPECT_BREAKS("S5:", m->slot[i].tag, m->slot[i].tag + 1);
+		EXPECT_BREAKS("S5:", *m->slot[i].tag, TAG_FIRST_SITE);
+	}
+	close();
+}
+
+TEST(slab_check, S6_tags_are_as_many_as_magazines_hold)
+{
+	struct magazine *m;
+
+	open_sound();
+	EXPECT_BREAKS("S6:", full->tag[0], TAG_IN_MAGAZINE);
+	EXPECT_BREAKS("S6:", full->tag[c->nr_objects - 1], TAG_IN_MAGAZINE);
+	m = magazine_of_cpu(c, cpu_id());
+	EXPECT_BREAKS("S6:", m->nr, m->nr - 1);
+	EXPECT_BREAKS("S6:", m->slot[0], m->slot[1]); /* one twice, one never */
+	close();
+}
+
+TEST(slab_check, S7_sums_over_the_slabs)
+{
+	open_sound();
+	EXPECT_BREAKS("S7:", c->nr_slabs, NR_SLABS + 1);
+	EXPECT_BREAKS("S7:", c->nr_slabs, NR_SLABS - 1);
+	EXPECT_BREAKS("S7:", c->nr_free, c->nr_free + 1);
+	EXPECT_BREAKS("S7:", c->nr_free, 0);
+	close();
+}
