@@ -11,8 +11,9 @@
 
 unsigned mm_nr_cpus = 1;
 
-/* The page map is backed in units of 1 MiB of memory: one page of struct pages. */
-#define BACKING_UNIT (PAGE_SIZE / sizeof(struct page) * PAGE_SIZE)
+/* The page map is backed in whole pageblocks (two pages of struct pages), because the buddy writes
+ * the metadata of all 512 frames of one that a range covers only in part. */
+#define BACKING_UNIT (PAGEBLOCK_PAGES * PAGE_SIZE)
 
 static u64 take_backing(void *context, u64 length, u64 align)
 {

@@ -36,7 +36,7 @@ struct page;
 
 /*
  * Makes page_map[first_pfn … end_pfn) and the pageblock bytes of those frames readable and
- * writable. Frames arrive in ascending, disjoint, 1 MiB-aligned runs. The backing store comes from
+ * writable. Frames arrive in ascending, disjoint, 2 MiB-aligned runs. The backing store comes from
  * `alloc` (physical, page-aligned, contiguous; 0: none). Page map contents stay undefined;
  * pageblock bytes become 0. 0 or -ENOMEM.
  */
