@@ -23,9 +23,10 @@ void reclaim_init(void)
 
 void register_shrinker(struct shrinker *s)
 {
-	u64 flags = spin_lock_irq(&lock);
+	u64 flags;
 
 	assert(s->shrink != NULL);
+	flags = spin_lock_irq(&lock);
 	list_push_back(&shrinkers, &s->link);
 	spin_unlock_irq(&lock, flags);
 }
