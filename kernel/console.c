@@ -6,10 +6,12 @@
  * are also kept in the log, whatever their level.
  *
  *   C1  one lock orders everything; it is last in the lock order, held with interrupts off, and
- * nothing under it allocates, logs or can fail. C2  a panic never waits for it: after
- * console_panic_begin() nobody takes it. As a second line, every wait is bounded, so a holder that
- * died cannot silence the others. C3  the input ring has one reader; handlers on any CPU may write
- * it. Full: the new byte is dropped.
+ *       nothing under it allocates, logs or can fail.
+ *   C2  a panic never waits for it: after console_panic_begin() nobody takes it. As a second
+ *       line, every wait is bounded and none is for a lock that this CPU holds, so a holder that
+ *       died cannot silence the others.
+ *   C3  the input ring has one reader; handlers on any CPU may write it. Full: the new byte is
+ *       dropped.
  *
  * Cost: that of the devices. The serial port's polled output is the slow part: about 87 us a byte
  * on a real one.
@@ -57,7 +59,7 @@ static struct hold acquire(void)
 {
 	struct hold h = {.flags = irq_save()};
 
-	for (u32 i = 0; i < MAX_SPINS && !panicking && !h.locked; i++) {
+	for (u32 i = 0; i < MAX_SPINS && !panicking && !h.locked && !spin_is_held(&lock); i++) {
 		h.locked = spin_try_lock(&lock);
 		if (!h.locked)
 			cpu_relax();

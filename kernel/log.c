@@ -4,8 +4,9 @@
  * A record is one byte of level, the text, and a newline; newlines inside a text become spaces, so
  * a newline ends exactly one record.
  *
- *   L1  written is the number of bytes ever appended; byte i is at ring[i % LOG_SIZE] if written -
- * i <= LOG_SIZE. L2  the byte before `written` is a newline (or written is 0).
+ *   L1  written is the number of bytes ever appended; byte i is at ring[i % LOG_SIZE] while
+ *       written - i <= LOG_SIZE.
+ *   L2  the byte before `written` is a newline (or written is 0).
  *
  * Appending costs the length of the line; finding the last n lines costs their length. Nothing is
  * locked here: the console serialises the appends, and a reader that an append overtakes can at

@@ -2,9 +2,10 @@
  * Allocating by hand: a small table of what the user of the monitor holds.
  *
  *   H1  a slot with an id holds memory that `alloc` got and `free` has not given back; ids are
- * never used twice. H2  nothing reaches a free function of mm/ from `free` that is not the start of
- * such memory. `free!` is the one command that passes an address on unseen, for those who want to
- * watch the allocator's own checks.
+ *       never used twice.
+ *   H2  nothing reaches a free function of mm/ from `free` that is not the start of such memory.
+ *       `free!` is the one command that passes an address on unseen, for those who want to watch
+ *       the allocator's own checks.
  *
  * A wrong free is refused with the reason that fits: freed before, inside number N, not ours.
  */

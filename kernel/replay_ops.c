@@ -11,7 +11,7 @@
  *
  *   R1  the sum of the sizes of the live slots is result->live_bytes, their number live_objects.
  *   R2  a slot is live from its allocation to its free even when the allocation failed (object
- * NULL): the trace goes on to free it.
+ *       NULL): the trace goes on to free it.
  *
  * Cost: besides the allocator's own work a few dozen cycles an operation, which are not counted in
  * `cycles`.
