@@ -20,8 +20,8 @@
  * CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
  *
  * Except as contained in this notice, the name of Dmitry Bolkhovityanov shall not be used in
- * advertising or otherwise to promote the sale, use or other dealings in this Software without prior
- * written authorization from the Dmitry Bolkhovityanov.
+ * advertising or otherwise to promote the sale, use or other dealings in this Software without
+ * prior written authorization from the Dmitry Bolkhovityanov.
  */
 #include <kernel/font.h>
 
