@@ -214,6 +214,8 @@ void cmdline_init(const struct boot_info *info)
 	if (info->cmdline_cut)
 		log_warn("command line: cut after %d characters", BOOT_CMDLINE_MAX - 1);
 	options_parse(info->cmdline, info->protocol == BOOT_MULTIBOOT1, &current);
+	if (current.slab_debug[0])
+		log_warn("command line: slab_debug has no effect: no such checks are built in");
 }
 
 const struct options *options(void)
