@@ -214,16 +214,34 @@ def unexpected_end(status):
     return "the emulator ended with status %d" % status
 
 
+def failures(lines):
+    """Each "not ok" line, after the notes that stand before it and say why."""
+    notes, found = [], []
+    for line in lines:
+        if line.startswith("# "):
+            notes.append(line)
+        else:
+            found += notes[-TAIL_LINES:] + [line] if line.startswith("not ok") else []
+            notes = []
+    return found[: 4 * TAIL_LINES]
+
+
+def quote(title, lines, out):
+    if lines:
+        print("--- %s ---" % title, file=out)
+        for line in lines:
+            print("| " + line, file=out)
+
+
 def report(judge, verdict, reason, seconds, out=sys.stdout):
     """Prints the last lines of a run that did not pass, and the verdict's one line."""
     if judge.unfinished:
         print(file=out)
-    if verdict != PASS:
+    if verdict == FAILURE and judge.counts()[1]:
+        quote("what failed", failures(judge.lines), out)
+    elif verdict != PASS:
         tail = [line for line in judge.lines if line.strip()][-TAIL_LINES:]
-        if tail:
-            print("--- the last %d lines on the serial port ---" % len(tail), file=out)
-            for line in tail:
-                print("| " + line, file=out)
+        quote("the last %d lines on the serial port" % len(tail), tail, out)
     counts = ""
     if judge.results or judge.expect == "test":
         counts = "%d passed, %d failed, %d skipped" % judge.counts()

@@ -184,10 +184,16 @@ class Verdicts(Scratch):
         last = self.expect(INCONSISTENT, "INCONSISTENT", GOOD, 0, then="kill -SEGV $$")
         self.assertIn("SIGSEGV", last)
 
-    def test_last_lines_are_shown_unless_it_passed(self):
+    def test_what_failed_is_shown_with_its_reason(self):
         text = self.path("serial", GOOD.replace("ok 2", "not ok 2"))
         _, out = self.run_runner(self.fake("cat '%s'; exit 35" % text), "--quiet")
-        self.assertIn("| not ok 2 buddy.b", out)
+        self.assertIn("| # a note\n| not ok 2 buddy.b\nverdict", out)
+        self.assertNotIn("| ok 1", out)
+
+    def test_last_lines_are_shown_unless_it_passed(self):
+        text = self.path("serial", GOOD.replace("1..3", "1..4"))
+        _, out = self.run_runner(self.fake("cat '%s'; exit 33" % text), "--quiet")
+        self.assertIn("| ok 2 buddy.b", out)
         self.assertEqual(len(re.findall("^verdict: ", out, re.M)), 1)
 
     def test_the_emulators_own_errors_are_no_test_results(self):
