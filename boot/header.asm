@@ -1,7 +1,8 @@
-; The two Multiboot headers. Both loaders search the start of the file (8 KiB for version 1, 32 KiB for version
-; 2) for them, so linker.ld puts this section first.
+; The two Multiboot headers. Both loaders search the start of the file (8 KiB for version 1, 32 KiB
+; for version 2) for them, so linker.ld puts this section first.
 ;
-; Every Multiboot2 tag but the end is optional (flag 1): a loader that knows less still loads the image.
+; Every Multiboot2 tag but the end is optional (flag 1): a loader that knows less still loads the
+; image.
 
 MB1_MAGIC       equ 0x1badb002
 MB1_ALIGN       equ 1 << 0                      ; modules start at page boundaries
@@ -31,8 +32,10 @@ mb2_header:
 .request:                                       ; what to put in the information structure
         dw 1, OPTIONAL
         dd .request_end - .request
-        dd 1, 2, 3, 4, 6, 8, 9, 14, 15, 17, 21  ; command line, loader, modules, basic memory, memory map,
-.request_end:                                   ; framebuffer, ELF sections, RSDPs, EFI map, load base
+        ; command line, loader, modules, basic memory, memory map, framebuffer, ELF sections,
+        ; two RSDPs, EFI memory map, load base
+        dd 1, 2, 3, 4, 6, 8, 9, 14, 15, 17, 21
+.request_end:
         align 8
 .console:
         dw 4, OPTIONAL

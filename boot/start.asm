@@ -1,21 +1,24 @@
-; The way from a Multiboot loader to C: 32-bit protected mode without paging to 64-bit code in the higher half.
+; The way from a Multiboot loader to C: 32-bit protected mode without paging to 64-bit code in the
+; higher half.
 ;
-; Entered by either protocol: eax the loader's magic, ebx the information structure, interrupts off, flat
-; segments, no stack. The image may have been put anywhere (2 MiB aligned, below 4 GiB), so the 32-bit part finds
-; its own place: ebp is kernel_phys_base, the physical address that KERNEL_BASE stands for, and memory of the image is
-; always [ebp + PA(symbol)].
+; Entered by either protocol: eax the loader's magic, ebx the information structure, interrupts off,
+; flat segments, no stack. The image may have been put anywhere (2 MiB aligned, below 4 GiB), so the
+; 32-bit part finds its own place: ebp is kernel_phys_base, the physical address that KERNEL_BASE
+; stands for, and memory of the image is always [ebp + PA(symbol)].
 ;
-; Early page tables (boot_tables, 8 pages, given back once C has made the final ones), all of 2 MiB pages:
+; Early page tables (boot_tables, 8 pages, given back once C has made the final ones), all of 2 MiB
+; pages:
 ;   0                    the first 4 GiB, one to one: the code that turns paging on runs here
 ;   DIRECT_MAP_BASE      the same tables: phys_to_virt() works for these 4 GiB from the start
 ;   KERNEL_BASE          the image, 62 MiB from the link offset on
 ;
-; What is missing is said in one line on COM1 and the VGA text screen; then the machine ends with the failure
-; status through QEMU's debug-exit port.
+; What is missing is said in one line on COM1 and the VGA text screen; then the machine ends with
+; the failure status through QEMU's debug-exit port.
 
 %include "layout.inc"
 
-; sym - KERNEL_BASE, written so that it fits a 32-bit relocation: adding 2 GiB wraps round to the same.
+; sym - KERNEL_BASE, written so that it fits a 32-bit relocation: adding 2 GiB wraps round to the
+; same.
 %define PA(sym) ((sym) + 0x80000000)
 
 MB1_LOADED      equ 0x2badb002
@@ -115,7 +118,8 @@ check_cpu:
         jz no_long_mode
         ret
 
-; boot_tables: PML4, PDPT of the low 4 GiB, PDPT of the top 512 GiB, four PDs of the low 4 GiB, PD of the image.
+; boot_tables: PML4, PDPT of the low 4 GiB, PDPT of the top 512 GiB, four PDs of the low 4 GiB, PD
+; of the image.
 fill_tables:
         lea edi, [ebp + PA(boot_tables)]
         lea eax, [edi + 0x1000 + PTE_RW]
@@ -158,8 +162,8 @@ no_cpuid:
 no_long_mode:
         lea esi, [ebp + PA(text_no_long_mode)]
 
-; Shows the string at esi and ends the machine. Nothing is known of the serial port: it is set up, and a port
-; that is never ready is waited for only a bounded time.
+; Shows the string at esi and ends the machine. Nothing is known of the serial port: it is set up,
+; and a port that is never ready is waited for only a bounded time.
 fail:
         lea ebx, [ebp + PA(serial_setup)]
         mov ecx, (serial_setup_end - serial_setup) / 2
@@ -207,7 +211,7 @@ text_not_multiboot:
 text_no_cpuid:
         db "Strata can't start: this CPU has no CPUID; a 64-bit x86 CPU is needed", 10, 0
 text_no_long_mode:
-        db "Strata can't start: this CPU has no 64-bit mode (long mode); use a 64-bit x86 CPU", 10, 0
+        db "Strata can't start: this CPU has no 64-bit mode (long mode); use a 64-bit x86", 10, 0
 
         align 8
 boot_gdt:

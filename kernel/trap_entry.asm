@@ -1,8 +1,9 @@
 ; The entry of every exception and interrupt, and the way back out of an expected one.
 ;
-; The CPU has pushed ss, rsp, rflags, cs, rip and for some vectors an error code, on a stack that it aligned to 16.
-; A stub adds a zero where the error code is missing, and the vector; trap_common adds the registers: together
-; struct trap_frame of kernel/trap.h, whose size keeps the stack aligned for C.
+; The CPU has pushed ss, rsp, rflags, cs, rip and for some vectors an error code, on a stack that it
+; aligned to 16. A stub adds a zero where the error code is missing, and the vector; trap_common
+; adds the registers: together struct trap_frame of kernel/trap.h, whose size keeps the stack
+; aligned for C.
 ;
 ; There is no user mode, so %gs is always the kernel's and needs no swap.
 
@@ -70,8 +71,8 @@ trap_common:
         add rsp, 16                             ; vector, error code
         iretq
 
-; bool trap_recoverable_call(void (*fn)(void *), void *arg, struct trap_recovery *recovery)
-; Calls fn(arg) and returns false. When trap_handle() sends an exception to trap_recover with rsp as it is
+; bool trap_recoverable_call(void (*fn)(void *), void *arg, struct trap_recovery *recovery) Calls
+; fn(arg) and returns false. When trap_handle() sends an exception to trap_recover with rsp as it is
 ; stored in *recovery (its first field), returns true from here instead.
 global trap_recoverable_call, trap_recover
 trap_recoverable_call:

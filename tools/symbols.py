@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Makes the kernel's symbol table: reads `nm -n` of a linked kernel on standard input, writes NASM source on standard
-output. Empty input gives an empty table, for the first link.
+"""Makes the kernel's symbol table: reads `nm -n` of a linked kernel on standard input, writes NASM
+source on standard output. Empty input gives an empty table, for the first link.
 
-The table names functions only (nm's types t, T, w, W) that lie in the kernel's text, by address, one name an address
-(a global one before a local one). Its layout is kernel/symbols.c's struct symbol_table: the count, then for
-each symbol its offset from KERNEL_BASE and the place of its name, then the names.
+The table names functions only (nm's types t, T, w, W) that lie in the kernel's text, by address,
+one name an address (a global one before a local one). Its layout is kernel/symbols.c's struct
+symbol_table: the count and the end of the text, then for each symbol its offset from KERNEL_BASE
+and the place of its name, then the names.
 """
 
 import sys

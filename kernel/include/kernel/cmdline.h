@@ -12,9 +12,9 @@
 
 struct options {
 	bool test, bench, monitor, quiet, safe;
-	char test_pattern[OPTION_TEXT_MAX]; /* "" is all tests */
+	char test_pattern[OPTION_TEXT_MAX];  /* "" is all tests */
 	char bench_pattern[OPTION_TEXT_MAX]; /* "" is all benchmarks */
-	char replay[OPTION_TEXT_MAX];       /* the engine; "" is no replay */
+	char replay[OPTION_TEXT_MAX];        /* the engine; "" is no replay */
 	char slab_debug[OPTION_TEXT_MAX];
 	char console[OPTION_TEXT_MAX]; /* "" is all there are */
 	bool has_seed;
