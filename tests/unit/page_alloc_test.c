@@ -226,6 +226,25 @@ TEST(page_alloc, exhaustion_gives_null_and_leaves_no_trace)
 	EXPECT_TRUE(free_shape_is(&shape));
 }
 
+/* What this CPU caches in blocks of another order is memory too. */
+TEST(page_alloc, cached_blocks_are_used_before_failing)
+{
+	struct page *block = alloc_pages(QUIET, 2), *page;
+
+	ASSERT_NOT_NULL(block);
+	hoard_take_all(&hoard, GFP_NOWAIT);
+	free_pages(block, 2);
+	EXPECT_EQ(block->type, PAGE_CACHED);
+	page = alloc_page(QUIET); /* breaks the block up */
+	ASSERT_NOT_NULL(page);
+	free_page(page);
+	page = alloc_pages(QUIET, 2); /* and puts it together again */
+	EXPECT_TRUE(page == block);
+	if (page != NULL)
+		free_pages(page, 2);
+	hoard_drop_all(&hoard);
+}
+
 TEST(page_alloc, nofail_stops_rather_than_fail)
 {
 	struct page *page;
