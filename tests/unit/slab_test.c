@@ -301,14 +301,15 @@ TEST(slab, the_fullest_slab_refills_first)
 {
 	struct kmem_cache *c = must_create(64, 0, SLAB_NO_MAGAZINE, NULL);
 	unsigned n = stats_of(c).objects_per_slab;
-	void *next;
+	void *last_freed;
 
 	alloc_many(c, 3 * n);
+	last_freed = objects[2 * n];
 	free_from(c, n, 0, n); /* empty */
 	free_from(c, n, 1, n / 2);
 	free_from(c, n, 2, 1); /* nearly full */
-	next = kmem_cache_alloc(c, GFP_KERNEL);
-	EXPECT_TRUE(next == objects[2 * n]);
+	objects[2 * n] = kmem_cache_alloc(c, GFP_KERNEL);
+	EXPECT_TRUE(objects[2 * n] == last_freed);
 	for (unsigned i = 0; i < n / 2; i++) {
 		objects[n + i] = kmem_cache_alloc(c, GFP_KERNEL);
 		EXPECT_TRUE(slab_of(objects[n + i]) == slab_of(objects[2 * n - 1]));
