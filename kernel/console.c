@@ -122,6 +122,16 @@ void platform_log(enum log_level level, const char *text, size_t len)
 	release(h);
 }
 
+bool console_has_screen(void)
+{
+	return has_screen;
+}
+
+void console_flush(void)
+{
+	serial_flush();
+}
+
 void console_set_level(int level)
 {
 	shown_level = level;

@@ -5,6 +5,7 @@
  * and then stops the CPU with a line that says what to do. A port that nothing listens to ignores
  * the write.
  */
+#include <kernel/console.h>
 #include <kernel/io.h>
 #include <kernel/machine.h>
 #include <lib/log.h>
@@ -16,6 +17,7 @@
 #define ACPI_POWEROFF 0x2000
 static const u16 acpi_control_port[] = {0x604 /* q35, i440fx */, 0xb004 /* Bochs, old QEMU */};
 
+#define DELAY_PORT 0x80 /* the POST code port: an access takes about a microsecond */
 #define BOCHS_SHUTDOWN_PORT 0x8900
 #define RESET_PORT 0xcf9
 #define KEYBOARD_PORT 0x64
@@ -37,6 +39,7 @@ static void try_poweroff(void)
 
 void machine_exit(enum machine_status status)
 {
+	console_flush();
 	outb(DEBUG_EXIT_PORT, (u8)status);
 	/* A machine that is no QEMU test: after a panic people want to read the screen. */
 	if (status != MACHINE_PANIC)
@@ -48,7 +51,10 @@ void machine_exit(enum machine_status status)
 void machine_poweroff(void)
 {
 	kprintf("power off\n");
+	console_flush();
 	try_poweroff();
+	for (unsigned i = 0; i < 1000000; i++)
+		inb(DELAY_PORT); /* about a second: some machines take their time */
 	kprintf("this machine does not switch off by itself: it is safe to do so now\n");
 	machine_halt();
 }

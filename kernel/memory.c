@@ -33,6 +33,7 @@
 
 #define EARLY_LIMIT (4 * GIB) /* what boot/start.asm maps */
 #define LOW_LIMIT MIB
+#define BIOS_HOLE 0xa0000
 #define TRAMPOLINE_PA 0x8000 /* where other CPUs start, if it is free */
 #define MIN_USABLE (6 * MIB)
 
@@ -207,6 +208,8 @@ void memory_init(void)
 
 	log_boot_info();
 	log_raw_map();
+	if (!info.efi) /* adapters and the BIOS live there, whatever some BIOSes' maps say */
+		memmap_add(&map, BIOS_HOLE, LOW_LIMIT - BIOS_HOLE, MEM_RESERVED);
 	memmap_normalize(&map);
 	if (map.nr_dropped > 0)
 		log_warn("memory: the map was too long; %llu bytes in %u ranges given up",

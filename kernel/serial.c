@@ -38,6 +38,7 @@ enum { /* offsets of the registers */
 #define LSR_DATA_READY 0x01
 #define LSR_BREAK 0x10
 #define LSR_TRANSMIT_EMPTY 0x20
+#define LSR_TRANSMIT_IDLE 0x40
 
 #define FIFO_SIZE 16
 /* A port read takes about a microsecond, a full FIFO 1.4 ms at 115200 baud. */
@@ -103,6 +104,12 @@ static void send(u8 byte)
 	}
 	room--;
 	reg_write(DATA, byte);
+}
+
+void serial_flush(void)
+{
+	if (present)
+		wait_status(LSR_TRANSMIT_IDLE, MAX_WAIT);
 }
 
 void serial_write(const char *text, size_t len)

@@ -10,8 +10,7 @@ const char *mm_check(void)
 {
 	const char *fault = NULL;
 
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		fault = zone_check(z);
 		if (fault)
 			return fault;

@@ -118,8 +118,7 @@ static __noinline void free_large(const void *p)
  * CPUs. */
 static void visit_large(void (*visit)(void *context, struct page *head), void *context)
 {
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		for (u64 pfn = z->buddy.low; pfn < z->buddy.high;) {
 			struct page *page = page_lookup(pfn);
 

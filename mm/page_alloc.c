@@ -154,7 +154,7 @@ static bool is_allocated_block(const struct page *page, unsigned order)
 {
 	u64 offset = (u64)page - (u64)page_map;
 
-	return offset % sizeof(struct page) == 0 &&
+	return order <= MAX_ORDER && offset % sizeof(struct page) == 0 &&
 	       offset / sizeof(struct page) < PLATFORM_MAX_PA >> PAGE_SHIFT &&
 	       pageblock_map[offset / sizeof(struct page) >> PAGEBLOCK_ORDER] == PAGEBLOCK_FULL &&
 	       page->type == PAGE_ALLOCATED && page->order == order;

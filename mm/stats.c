@@ -18,8 +18,7 @@ void mm_usage(struct mm_usage *out)
 	    .large_pages = kmalloc_large_pages(),
 	    .live_objects = slab_live_objects() + kmalloc_large_objects(),
 	};
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		out->managed_pages += z->buddy.nr_managed_pages;
 		out->free_pages += z->buddy.nr_free_pages;
 		out->peak_used_pages += z->buddy.nr_managed_pages - z->min_free_pages;
@@ -29,8 +28,7 @@ void mm_usage(struct mm_usage *out)
 
 void mm_reset_peak(void)
 {
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		u64 flags = spin_lock_irq(&z->lock);
 
 		z->min_free_pages = z->buddy.nr_free_pages;
@@ -67,12 +65,15 @@ void stats_print_zones(void)
 	char managed[16], free[16];
 
 	kprintf(
-	    "node zone    managed     free      first page  end page    splits  merges  locks\n");
-	for_each_zone(z)
-	    kprintf("%4u %-7s %-11s %-9s %#-11x %#-11x %-7lu %-7lu %lu\n", z->node, z->name,
-	            format_bytes(managed, z->buddy.nr_managed_pages << PAGE_SHIFT),
-	            format_bytes(free, z->buddy.nr_free_pages << PAGE_SHIFT), z->buddy.low,
-	            z->buddy.high, z->buddy.nr_splits, z->buddy.nr_merges, z->nr_lock_acquisitions);
+	    "node zone   managed    free       from       to          splits  merges    locks\n");
+	for_each_zone(z) {
+		const struct buddy *b = &z->buddy;
+
+		kprintf("%4u %-6s %-10s %-10s %#-10x %#-10x %7lu %8lu %8lu\n", z->node, z->name,
+		        format_bytes(managed, b->nr_managed_pages << PAGE_SHIFT),
+		        format_bytes(free, b->nr_free_pages << PAGE_SHIFT), b->low, b->high,
+		        b->nr_splits, b->nr_merges, z->nr_lock_acquisitions);
+	}
 }
 
 /* Per mille of the free pages that lie in blocks too small for this order (Gorman and Whitcroft's
@@ -81,8 +82,7 @@ static u64 unusable_index(unsigned order)
 {
 	u64 free = 0, usable = 0;
 
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		free += z->buddy.nr_free_pages;
 		for (unsigned o = order; o <= MAX_ORDER; o++)
 			usable += (u64)z->buddy.nr_free_blocks[o] << o;
@@ -95,13 +95,15 @@ void stats_print_buddyinfo(void)
 	char size[16];
 
 	kprintf("order block   ");
-	for_each_zone(z) kprintf(" %u:%-7s", z->node, z->name);
+	for_each_zone(z)
+		kprintf(" %u:%-7s", z->node, z->name);
 	kprintf("  too small for it\n");
 	for (unsigned order = 0; order <= MAX_ORDER; order++) {
 		u64 index = unusable_index(order);
 
 		kprintf("%5u %-8s", order, format_bytes(size, PAGE_SIZE << order));
-		for_each_zone(z) kprintf("%10u", z->buddy.nr_free_blocks[order]);
+		for_each_zone(z)
+			kprintf("%10u", z->buddy.nr_free_blocks[order]);
 		kprintf("  %3lu.%lu %% of free memory\n", index / 10, index % 10);
 	}
 }

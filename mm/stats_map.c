@@ -9,7 +9,7 @@
 enum { CELL_NONE, CELL_ALLOCATED, CELL_SLAB, CELL_LARGE, CELL_CACHED, CELL_FREE };
 #define NR_CELL_KINDS (CELL_FREE + NR_ORDERS)
 
-static const char cell_letters[NR_CELL_KINDS + 1] = "-ASLc0123456789abcdefghi";
+static const char cell_letters[NR_CELL_KINDS + 1] = "-ASLC0123456789abcdefghi";
 
 static unsigned cell_kind(const struct page *head)
 {
@@ -62,7 +62,8 @@ static u64 zone_spans(void)
 {
 	u64 span = 0;
 
-	for_each_zone(z) span += z->buddy.high - z->buddy.low;
+	for_each_zone(z)
+		span += z->buddy.high - z->buddy.low;
 	return span;
 }
 
@@ -89,11 +90,10 @@ void stats_print_map(unsigned columns, unsigned rows)
 	if (columns == 0 || columns > 128 || rows == 0)
 		return;
 	cell = max_u64(div_round_up(zone_spans(), (u64)columns * rows), 1);
-	kprintf("a character: %s. A allocated, S slab, L large kmalloc, c cached by a CPU,\n",
+	kprintf("a character: %s. A allocated, S slab, L large kmalloc, C cached by a CPU,\n",
 	        format_bytes(size, cell << PAGE_SHIFT));
 	kprintf("0-9 a-i free in blocks of order 0-18, - not managed\n");
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		kprintf("node %u zone %s\n", z->node, z->name);
 		print_zone_map(z, cell, columns);
 	}

@@ -2,8 +2,8 @@
  * The test framework: see tests/test.h for what a test may use, and for the gates.
  *
  * The report is KTAP, version 1: a plan, then for each test the lines of diagnosis, and its result
- * after them. What a test prints there is made plain ASCII on one line, so no value can forge a line
- * of the report.
+ * after them. What a test prints there is made plain ASCII on one line, so no value can forge a
+ * line of the report.
  *
  * A test ends by returning, or by test_end(), which jumps back to the runner from any depth.
  * EXPECT_PANIC arms a trap: it becomes panic()'s catcher, and a panic jumps to the statement's

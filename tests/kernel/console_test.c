@@ -3,11 +3,13 @@
  * the keyboard's decoder, the framebuffer's distrust, interrupts that really arrive.
  */
 #include <boot/boot_info.h>
+#include <kernel/cmdline.h>
 #include <kernel/console.h>
 #include <kernel/font.h>
 #include <kernel/irq.h>
 #include <kernel/keyboard.h>
 #include <kernel/log.h>
+#include <kernel/memory.h>
 #include <kernel/screen.h>
 #include <lib/platform.h>
 #include <tests/test.h>
@@ -68,6 +70,17 @@ static const char *video_row(unsigned row)
 		n--;
 	text[n] = '\0';
 	return text;
+}
+
+/* A black screen fails no other test: the serial port goes on. */
+TEST(console, the_loaders_framebuffer_is_a_screen)
+{
+	const struct boot_framebuffer *fb = &boot_info()->framebuffer;
+
+	if (fb->type == BOOT_FB_NONE || strcmp(options()->console, "serial") == 0)
+		test_skip("the boot loader gave no framebuffer, or console=serial");
+	else
+		EXPECT_TRUE(console_has_screen());
 }
 
 TEST(console, screen_starts_clear)

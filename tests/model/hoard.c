@@ -87,7 +87,8 @@ void free_shape_take(struct free_shape *shape)
 	drain_cpu_pages();
 	memset(shape, 0, sizeof(*shape));
 	for_each_zone(z)
-	    memcpy(shape->nr_blocks[z->id], z->buddy.nr_free_blocks, sizeof(shape->nr_blocks[0]));
+		memcpy(shape->nr_blocks[z->id], z->buddy.nr_free_blocks,
+		       sizeof(shape->nr_blocks[0]));
 }
 
 bool free_shape_is(const struct free_shape *shape)
@@ -95,13 +96,13 @@ bool free_shape_is(const struct free_shape *shape)
 	static struct free_shape now;
 
 	free_shape_take(&now);
-	for_each_zone(z) for (unsigned order = 0; order < NR_ORDERS;
-	                      order++) if (now.nr_blocks[z->id][order] !=
-	                                   shape->nr_blocks[z->id][order])
-	{
-		test_note("zone %s order %u: %u free blocks, before %u", z->name, order,
-		          now.nr_blocks[z->id][order], shape->nr_blocks[z->id][order]);
-		return false;
-	}
+	for_each_zone(z)
+		for (unsigned order = 0; order < NR_ORDERS; order++)
+			if (now.nr_blocks[z->id][order] != shape->nr_blocks[z->id][order]) {
+				test_note("zone %s order %u: %u free blocks, before %u", z->name,
+				          order, now.nr_blocks[z->id][order],
+				          shape->nr_blocks[z->id][order]);
+				return false;
+			}
 	return true;
 }

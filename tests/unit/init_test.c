@@ -34,7 +34,8 @@ static u64 bytes_of_this_machine(void)
 {
 	const struct zone *last = NULL;
 
-	for_each_zone(z) last = z;
+	for_each_zone(z)
+		last = z;
 	/* host_machine_boot_pc(): half of it, 3 GiB at most, lies low. */
 	if (last->kind != ZONE_NORMAL)
 		return 0;

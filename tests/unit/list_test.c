@@ -28,7 +28,7 @@ static int digits(void)
 	struct item *it;
 	int sum = 0;
 
-	list_for_each (it, &head, link)
+	list_for_each(it, &head, link)
 		sum = sum * 10 + it->value;
 	return sum;
 }
@@ -73,18 +73,18 @@ TEST(list, a_walk_may_remove_the_current_entry)
 	int pairs = 0;
 
 	build(5);
-	list_for_each (it, &head, link) {
+	list_for_each(it, &head, link) {
 		if (it->value % 2 == 0) {
 			list_remove(&it->link);
 			it->link = (struct list){NULL, NULL};
 		}
 	}
 	EXPECT_EQ(digits(), 13);
-	list_for_each (it, &head, link)
-		list_for_each (inner, &head, link)
+	list_for_each(it, &head, link)
+		list_for_each(inner, &head, link)
 			pairs++;
 	EXPECT_EQ(pairs, 4);
-	list_for_each (it, &head, link)
+	list_for_each(it, &head, link)
 		list_remove(&it->link);
 	EXPECT_TRUE(list_is_empty(&head));
 }
@@ -94,7 +94,7 @@ TEST(list, break_leaves_the_current_entry)
 	struct item *it;
 
 	build(5);
-	list_for_each (it, &head, link) {
+	list_for_each(it, &head, link) {
 		if (it->value == 3)
 			break;
 	}

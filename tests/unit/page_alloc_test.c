@@ -20,7 +20,8 @@ static struct zone *highest_zone(void)
 {
 	struct zone *last = NULL;
 
-	for_each_zone(z) last = z;
+	for_each_zone(z)
+		last = z;
 	return last;
 }
 
@@ -84,8 +85,7 @@ static void expect_below(gfp_t gfp, u64 limit)
 		for (u64 *mark = (u64 *)hoard.list[i]; mark; mark = (u64 *)mark[0])
 			EXPECT_LE(virt_to_phys(mark) + (PAGE_SIZE << mark[1]), limit);
 	EXPECT_NULL(alloc_page(gfp | __GFP_NOWARN));
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		if (zone_kind_end_pfn(z->kind) << PAGE_SHIFT <= limit)
 			EXPECT_EQ(zone_free_pages(z), 0);
 		else
@@ -131,7 +131,8 @@ TEST(page_alloc, falls_back_from_high_zones_to_low)
 			ASSERT_TRUE(hoard_take(&hoard, QUIET, order));
 		}
 	}
-	for_each_zone(z) EXPECT_EQ(zone_free_pages(z), 0);
+	for_each_zone(z)
+		EXPECT_EQ(zone_free_pages(z), 0);
 	hoard_drop_all(&hoard);
 	EXPECT_TRUE(free_shape_is(&shape));
 }

@@ -43,8 +43,7 @@ TEST(stats, the_books_agree_with_every_page)
 	struct page *block = alloc_pages(GFP_KERNEL, 3);
 	struct mm_usage usage;
 
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		u64 pages = count_pages(z, by_type);
 
 		EXPECT_EQ(pages, z->buddy.nr_managed_pages);

@@ -26,8 +26,7 @@ TEST(zone, each_with_memory_is_visited_once_in_order)
 	unsigned nr = 0, with_memory = 0;
 	int last = -1;
 
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		EXPECT_GT((int)z->id, last);
 		EXPECT_GT(z->buddy.nr_managed_pages, 0);
 		EXPECT_GE(z->buddy.low, zone_kind_start_pfn(z->kind));
@@ -44,8 +43,7 @@ TEST(zone, each_with_memory_is_visited_once_in_order)
 
 TEST(zone, blocks_come_from_the_zone_itself)
 {
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		u64 free = zone_free_pages(z), allocs = z->nr_allocs, frees = z->nr_frees;
 		struct page *page = zone_alloc(z, 1);
 
@@ -64,8 +62,7 @@ TEST(zone, blocks_come_from_the_zone_itself)
 
 TEST(zone, an_impossible_order_is_a_counted_failure)
 {
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		u64 failures = z->nr_failures;
 
 		EXPECT_NULL(zone_alloc(z, MAX_ORDER + 1));
@@ -102,9 +99,10 @@ static void expect_batch(struct zone *z, unsigned order, unsigned n)
 TEST(zone, batches)
 {
 	free_shape_take(&shape);
-	for_each_zone(z) for (unsigned order = 0; order <= 3;
-	                      order++) for (unsigned n = 1; n <= 64u >> order; n += 1 + n / 2)
-	    expect_batch(z, order, n);
+	for_each_zone(z)
+		for (unsigned order = 0; order <= 3; order++)
+			for (unsigned n = 1; n <= 64u >> order; n += 1 + n / 2)
+				expect_batch(z, order, n);
 	EXPECT_TRUE(free_shape_is(&shape));
 }
 
@@ -130,18 +128,18 @@ TEST(zone, batches_end_where_memory_ends)
 TEST(zone, runs)
 {
 	free_shape_take(&shape);
-	for_each_zone(z) for (u32 nr = 1; nr < 200; nr += 7)
-	{
-		u64 free = zone_free_pages(z);
-		struct page *head = zone_alloc_run(z, nr);
+	for_each_zone(z)
+		for (u32 nr = 1; nr < 200; nr += 7) {
+			u64 free = zone_free_pages(z);
+			struct page *head = zone_alloc_run(z, nr);
 
-		if (head == NULL)
-			continue;
-		EXPECT_EQ(zone_free_pages(z), free - nr);
-		EXPECT_EQ(page_block_pages(head), nr);
-		zone_free_run(z, head, nr);
-		EXPECT_EQ(zone_free_pages(z), free);
-	}
+			if (head == NULL)
+				continue;
+			EXPECT_EQ(zone_free_pages(z), free - nr);
+			EXPECT_EQ(page_block_pages(head), nr);
+			zone_free_run(z, head, nr);
+			EXPECT_EQ(zone_free_pages(z), free);
+		}
 	EXPECT_TRUE(free_shape_is(&shape));
 }
 
@@ -157,8 +155,7 @@ TEST(zone, runs)
 TEST(zone_check, Z1_and_Z2_in_every_zone)
 {
 	drain_cpu_pages();
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		EXPECT_BREAKS("Z1:", z, z->id, z->id ^ 1);
 		EXPECT_BREAKS("Z1:", z, z->node, z->node + 1);
 		EXPECT_BREAKS("Z1:", z, z->kind, (z->kind + 1) % NR_ZONE_KINDS);
@@ -172,8 +169,7 @@ TEST(zone_check, Z1_and_Z2_in_every_zone)
 
 TEST(zone_check, mm_check_asks_every_zone)
 {
-	for_each_zone(z)
-	{
+	for_each_zone(z) {
 		z->buddy.nr_free_blocks[0]++;
 		EXPECT_BROKEN(mm_check(), "B3:");
 		z->buddy.nr_free_blocks[0]--;

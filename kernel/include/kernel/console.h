@@ -21,6 +21,12 @@ void console_early_init(void);
  * was logged before is shown on the screen now. */
 void console_init(const struct boot_info *info);
 
+/* Whether there is a screen to show it on. */
+bool console_has_screen(void);
+
+/* Waits, within bounds, until the serial port has sent its last bit: before the power goes. */
+void console_flush(void);
+
 /* Log lines are shown when their level is <= this one; the default is LOG_INFO. They are kept in
  * any case. */
 void console_set_level(int level);

@@ -6,11 +6,13 @@
  *   0xffffe80000000000  stacks           kernel stacks, a guard page below each
  *   0xffffff8000000000  page map         struct page array (16 bytes a page)
  *   0xffffffff80000000  kernel image     linked at +2 MiB
- *   0xfffffffffc000000  pageblock bytes  one a 2 MiB block of the whole kernel half; zero page where no RAM is
+ *   0xfffffffffc000000  pageblock bytes  one a 2 MiB block of the whole kernel half; zero page
+ * where no RAM is
  *
- * The page map's and the pageblock bytes' places are no accident. A direct-map address shifted right by 8
- * (arithmetically), low four bits cleared, IS the address of its struct page; shifted right by 21 it is the
- * address of its pageblock byte. kfree() lives on that: two shifts instead of bounds, subtractions and tables.
+ * The page map's and the pageblock bytes' places are no accident. A direct-map address shifted
+ * right by 8 (arithmetically), low four bits cleared, IS the address of its struct page; shifted
+ * right by 21 it is the address of its pageblock byte. kfree() lives on that: two shifts instead of
+ * bounds, subtractions and tables.
  */
 #pragma once
 
@@ -24,5 +26,6 @@
 #define PAGEBLOCK_BASE 0xfffffffffc000000ul
 #define PAGEBLOCK_SIZE (64ul << 20)
 
-/* Page frame numbers are 32 bits wide in struct page, and the end of the last block must be one too. */
+/* Page frame numbers are 32 bits wide in struct page, and the end of the last block must be one
+ * too. */
 #define MAX_PHYSICAL ((16ul << 40) - (1ul << 30))

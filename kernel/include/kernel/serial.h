@@ -10,6 +10,9 @@ bool serial_init(void);
 /* Sends the bytes, each newline as CR LF. Waits for the transmitter, but never without bound. */
 void serial_write(const char *text, size_t len);
 
+/* Waits, within bounds, until the last byte has left the shift register. */
+void serial_flush(void);
+
 /* Lets received bytes raise IRQ 4, which hands them to console_input(). After irq_init(). */
 void serial_enable_input(void);
 

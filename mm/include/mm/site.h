@@ -19,13 +19,11 @@ static_assert(sizeof(struct alloc_site) == 64, "the linker section is an array o
 /* Object states below the first site's tag. */
 enum { TAG_IN_SLAB = 0, TAG_IN_MAGAZINE = 1, TAG_FIRST_SITE = 2 };
 
-#define ALLOC_SITE()                                                                               \
-	({                                                                                         \
-		static struct alloc_site site_                                                     \
-			__attribute__((section("alloc_sites"), used)) = {                          \
-				.file = __FILE__, .function = __func__, .line = __LINE__           \
-			};                                                                         \
-		&site_;                                                                            \
+#define ALLOC_SITE()                                                                             \
+	({                                                                                       \
+		static struct alloc_site site_ __attribute__((section("alloc_sites"), used)) = { \
+		    .file = __FILE__, .function = __func__, .line = __LINE__};                   \
+		&site_;                                                                          \
 	})
 
 /* Numbers the records. Called once, before the first allocation. */

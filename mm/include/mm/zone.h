@@ -1,5 +1,5 @@
 /*
- * Zones: a node's memory by address limit, each a buddy with a lock and watermarks. Nodes: NUMA
+ * Zones: a node's memory by address limit, each a buddy with a lock. Nodes: NUMA
  * domains.
  */
 #pragma once
