@@ -65,11 +65,11 @@ void stats_print_zones(void)
 	char managed[16], free[16];
 
 	kprintf(
-	    "node zone   managed    free       from       to          splits  merges    locks\n");
+	    "node zone   managed    free       from       to          splits  merges   locks\n");
 	for_each_zone(z) {
 		const struct buddy *b = &z->buddy;
 
-		kprintf("%4u %-6s %-10s %-10s %#-10x %#-10x %7lu %8lu %8lu\n", z->node, z->name,
+		kprintf("%4u %-6s %-10s %-10s %#-10x %#-10x %7lu %7lu %7lu\n", z->node, z->name,
 		        format_bytes(managed, b->nr_managed_pages << PAGE_SHIFT),
 		        format_bytes(free, b->nr_free_pages << PAGE_SHIFT), b->low, b->high,
 		        b->nr_splits, b->nr_merges, z->nr_lock_acquisitions);
