@@ -148,11 +148,16 @@ void kmalloc_sum_large(void)
 
 /* --- the interface --- */
 
+static bool must_lie_low(gfp_t gfp)
+{
+	return (gfp & (__GFP_DMA | __GFP_DMA32)) != 0;
+}
+
 void *kmalloc_at(size_t size, gfp_t gfp, const struct alloc_site *site)
 {
 	if (unlikely(size == 0))
 		return ZERO_SIZE_PTR;
-	if (unlikely(size > KMALLOC_MAX_CLASS || (gfp & (__GFP_DMA | __GFP_DMA32))))
+	if (unlikely(size > KMALLOC_MAX_CLASS || must_lie_low(gfp)))
 		return alloc_large(size, gfp, site);
 	return kmem_cache_alloc_at(&class_cache[class_of(size)], gfp, site);
 }
@@ -207,8 +212,10 @@ size_t ksize(const void *p)
 	head = large_of(p);
 	if (head != NULL)
 		return (size_t)head->nr_pages << PAGE_SHIFT;
-	if (!slab_object_of(p, &info) || info.offset != 0 || info.tag < TAG_FIRST_SITE)
+	if (!slab_object_of(p, &info) || info.offset != 0)
 		slab_bad_free("ksize", NULL, p);
+	if (info.tag < TAG_FIRST_SITE)
+		panic("ksize: freed object object=%p cache=%s", p, info.cache->name);
 	return info.cache->size;
 }
 
@@ -241,7 +248,8 @@ void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site
 	size_t old = ksize(p);
 	void *fresh;
 
-	if (!is_nothing(p) && fits_in_place(p, old, size))
+	/* Where memory lies is not known here, so what must lie low always moves. */
+	if (!is_nothing(p) && !must_lie_low(gfp) && fits_in_place(p, old, size))
 		return (void *)p;
 	fresh = kmalloc_at(size, gfp, site);
 	if (fresh == NULL)

@@ -90,18 +90,19 @@ static __noinline void *alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
 void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
 {
 	void *object = NULL;
-	u64 flags = irq_save();
-	struct magazine *m = magazine_of(c);
+	struct magazine *m;
+	u64 flags;
 
+	assert(!(gfp & __GFP_ZERO) || c->ctor == NULL); /* zeroing would undo the constructor */
+	flags = irq_save();
+	m = magazine_of(c);
 	if (likely(m != NULL && m->nr != 0))
 		object = claim(c, m->slot[--m->nr], site->tag);
 	irq_restore(flags);
 	if (unlikely(object == NULL))
 		object = alloc_slowly(c, gfp, site->tag);
-	if (unlikely(gfp & __GFP_ZERO) && object != NULL) {
-		assert(c->ctor == NULL);
+	if (unlikely(gfp & __GFP_ZERO) && object != NULL)
 		memset(object, 0, c->size);
-	}
 	return object;
 }
 

@@ -58,10 +58,21 @@ TEST(kmalloc_fault, interior_pointers)
 	EXPECT_BAD_KFREE(large + 16, "inside a large kmalloc");
 	EXPECT_BAD_KFREE(large + 4096, "inside a large kmalloc");
 	EXPECT_BAD_KFREE(large + 16384, "inside a large kmalloc");
-	EXPECT_PANIC("ksize: ", (void)ksize(small + 8));
+	EXPECT_PANIC("ksize: not the start of an object", (void)ksize(small + 8));
 	EXPECT_PANIC("ksize: ", (void)ksize(large + 8));
 	kfree(small);
 	kfree(large);
+}
+
+TEST(kmalloc_fault, size_of_freed_memory)
+{
+	char *small = must_alloc(100), *large = must_alloc(20000);
+
+	kfree(small);
+	kfree(large);
+	EXPECT_PANIC("ksize: freed object", (void)ksize(small));
+	EXPECT_PANIC("ksize: freed object", (void)krealloc(small, 10, GFP_KERNEL));
+	EXPECT_PANIC("ksize: memory of a freed page", (void)ksize(large));
 }
 
 TEST(kmalloc_fault, no_heap_memory)

@@ -188,6 +188,20 @@ TEST(kmalloc, low_memory)
 	}
 }
 
+TEST(kmalloc, krealloc_to_low_memory_always_moves)
+{
+	char *p = kmalloc(100, GFP_KERNEL), *low;
+
+	ASSERT_NOT_NULL(p);
+	memset(p, 0x5a, 100);
+	low = krealloc(p, 90, GFP_KERNEL | __GFP_DMA);
+	ASSERT_NOT_NULL(low);
+	EXPECT_TRUE(low != p);
+	EXPECT_LE(virt_to_phys(low) + 90, 16 * MIB);
+	EXPECT_NULL(mem_find_other(low, 0x5a, 90));
+	kfree(low);
+}
+
 static void fill(char *p, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)

@@ -240,6 +240,15 @@ TEST(slab, zeroing_on_free_and_on_alloc)
 	EXPECT_EQ(kmem_cache_destroy(plain), 0);
 }
 
+TEST(slab, zeroing_would_undo_a_constructor)
+{
+	struct kmem_cache *c = must_create(96, 0, 0, construct);
+
+	EXPECT_PANIC("ctor", (void)kmem_cache_zalloc(c, GFP_KERNEL));
+	EXPECT_EQ(stats_of(c).nr_live, 0);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
 TEST(slab, destroy_refuses_while_objects_live)
 {
 	struct kmem_cache *c = must_create(200, 0, 0, NULL);
