@@ -202,7 +202,8 @@ void kfree(const void *p)
 		free_large(p);
 }
 
-size_t ksize(const void *p)
+/* `freed` is what to call it when the object is not live. */
+static size_t usable_size(const char *who, const char *freed, const void *p)
 {
 	struct slab_object_info info;
 	const struct page *head;
@@ -213,15 +214,20 @@ size_t ksize(const void *p)
 	if (head != NULL)
 		return (size_t)head->nr_pages << PAGE_SHIFT;
 	if (!slab_object_of(p, &info) || info.offset != 0)
-		slab_bad_free("ksize", NULL, p);
+		slab_bad_free(who, NULL, p);
 	if (info.tag < TAG_FIRST_SITE)
-		panic("ksize: freed object object=%p cache=%s", p, info.cache->name);
+		panic("%s: %s object=%p cache=%s", who, freed, p, info.cache->name);
 	return info.cache->size;
+}
+
+size_t ksize(const void *p)
+{
+	return usable_size("ksize", "freed object", p);
 }
 
 void kfree_sensitive(const void *p)
 {
-	size_t size = ksize(p);
+	size_t size = usable_size("kfree", "double free", p);
 
 	if (size != 0) {
 		memset((void *)p, 0, size);
@@ -245,7 +251,7 @@ static bool fits_in_place(const void *p, size_t old, size_t size)
 
 void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site *site)
 {
-	size_t old = ksize(p);
+	size_t old = usable_size("krealloc", "freed object", p);
 	void *fresh;
 
 	/* Where memory lies is not known here, so what must lie low always moves. */

@@ -28,9 +28,9 @@ TEST(kmalloc_fault, double_free)
 
 		kfree(p);
 		EXPECT_BAD_KFREE(p, "double free object=");
-		EXPECT_PANIC("double free", (void)ksize(p));
-		EXPECT_PANIC("double free", kfree_sensitive(p));
-		EXPECT_PANIC("double free", (void)krealloc(p, 5, GFP_KERNEL));
+		EXPECT_PANIC("ksize: freed object", (void)ksize(p));
+		EXPECT_PANIC("kfree: double free", kfree_sensitive(p));
+		EXPECT_PANIC("krealloc: freed object", (void)krealloc(p, 5, GFP_KERNEL));
 		kfree(pin);
 		EXPECT_BAD_KFREE(pin, "double free object=");
 	}
@@ -71,7 +71,7 @@ TEST(kmalloc_fault, size_of_freed_memory)
 	kfree(small);
 	kfree(large);
 	EXPECT_PANIC("ksize: freed object", (void)ksize(small));
-	EXPECT_PANIC("ksize: freed object", (void)krealloc(small, 10, GFP_KERNEL));
+	EXPECT_PANIC("krealloc: freed object", (void)krealloc(small, 10, GFP_KERNEL));
 	EXPECT_PANIC("ksize: memory of a freed page", (void)ksize(large));
 }
 
