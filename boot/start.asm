@@ -69,6 +69,9 @@ start:
         mov [ebp + PA(boot_magic)], edx
         mov [ebp + PA(boot_info_pa)], ebx
         call check_cpu
+        rdtsc                                   ; for the cost of the boot (tests/bench)
+        mov [ebp + PA(boot_start_cycles)], eax
+        mov [ebp + PA(boot_start_cycles) + 4], edx
         call fill_tables
 
         mov eax, cr4
@@ -244,6 +247,8 @@ enter_high:
 section .data progbits alloc noexec write align=8
 global kernel_phys_base
 kernel_phys_base: dq 0
+global boot_start_cycles
+boot_start_cycles: dq 0
 boot_magic:     dd 0
 boot_info_pa:   dd 0
 

@@ -43,6 +43,8 @@ static struct mem_range map_storage[MAP_CAPACITY];
 static struct memmap map;
 static struct boot_info info;
 static struct bootmem boot;
+extern const u64 boot_start_cycles; /* boot/start.asm */
+static u64 ready_cycles;
 static u64 firmware_usable; /* bytes, after normalising, before anything was reserved */
 
 const struct boot_info *boot_info(void)
@@ -184,6 +186,11 @@ static u64 account(const char *what, u64 bytes)
 	return bytes;
 }
 
+u64 memory_boot_cycles(void)
+{
+	return ready_cycles - boot_start_cycles;
+}
+
 void memory_print_account(void)
 {
 	struct mm_usage use;
@@ -226,6 +233,7 @@ void memory_init(void)
 		log_warn("memory: no room in the map to give the early page tables back");
 
 	mm_init(&map, &boot);
+	ready_cycles = cycles();
 	log_info("memory map, as used:");
 	memmap_dump(&map);
 	memory_print_account();

@@ -1,4 +1,6 @@
 /* The page allocator: hot pairs by order, batches, bulk. */
+#include <kernel/memory.h>
+#include <lib/format.h>
 #include <lib/platform.h>
 #include <mm/mm.h>
 #include <tests/bench/batch.h>
@@ -69,4 +71,23 @@ BENCH_OWN(alloc_pages_bulk64_per_page)
 	}
 	bench_report("alloc_pages_bulk64_per_page",
 	             bench_median(cost + 1, BENCH_BLOCKS) * 10 / BULK);
+}
+
+/* Named after the machine's memory: all that the firmware has, rounded up to a power of two. */
+BENCH_OWN(boot_to_memory)
+{
+	struct mm_usage usage;
+	u64 bytes;
+	char name[48];
+
+	(void)n;
+	mm_usage(&usage);
+	bytes = 1ull << log2_ceil(usage.managed_pages << PAGE_SHIFT);
+	if (bytes < GIB)
+		format_buf(name, sizeof(name), "boot_to_memory_%luM", (unsigned long)(bytes / MIB));
+	else if (bytes < TIB)
+		format_buf(name, sizeof(name), "boot_to_memory_%luG", (unsigned long)(bytes / GIB));
+	else
+		format_buf(name, sizeof(name), "boot_to_memory_%luT", (unsigned long)(bytes / TIB));
+	bench_report(name, memory_boot_cycles() * 10);
 }

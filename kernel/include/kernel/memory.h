@@ -17,5 +17,8 @@ void memory_init(void);
 const struct boot_info *boot_info(void);
 const struct memmap *memory_map(void);
 
+/* Clock ticks from the kernel's first instructions until every usable page could be allocated. */
+u64 memory_boot_cycles(void);
+
 /* The account: what each byte of RAM is used for; memory_init() logs it. */
 void memory_print_account(void);
