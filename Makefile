@@ -45,6 +45,12 @@ BENCH ?=
 TRACE ?=
 #? TIMEOUT (300): seconds after which a test boot counts as hung
 TIMEOUT ?= 300
+#? FUZZ (all), TIME (a fixed number of runs): which targets fuzz runs, and for how many seconds each
+FUZZ ?=
+TIME ?=
+#? SAMPLE (all): how many mutants mutate tries, always the same ones; MUTATE: more options of tools/mutate
+SAMPLE ?=
+MUTATE ?=
 #? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
 BOOTS ?= *
 
@@ -300,6 +306,42 @@ coverage: ## which lines and branches of mm/ and lib/ the host tests run; fails 
 	@$(GCOVR) --add-tracefile $H/coverage/all.json --filter mm/ --print-summary --txt /dev/null \
 		--fail-under-line 98 --fail-under-branch 90
 
+# --- Fuzzing: every tests/fuzz/<name>_fuzz.c is a libFuzzer program; docs/fuzzing.md ---
+
+FUZZ_CC ?= clang
+Z := $(BUILD)/fuzz
+FUZZ_CFLAGS = -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -fno-common -DCONFIG_DEBUG $(WARN) \
+	$(SANITIZE)
+# Pure parts of the kernel run here too; the platform is the host's.
+FUZZ_C := $(PORTABLE_C) $(wildcard boot/multiboot*.c) kernel/cmdline.c kernel/trace.c tests/model/arena.c \
+	$(addprefix tests/host/,boot.c machine.c platform.c) $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
+FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,$Z/%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \
+	$(if $(filter tests/host/% tests/fuzz/fuzz.c,$1),,-include tests/host/include/rename.h)
+ifneq ($(filter fuzz% $Z/%,$(MAKECMDGOALS)),)
+$(call stamp,$Z/flags,$(FUZZ_CC) $(FUZZ_CFLAGS))
+$(call stamp,$Z/link,$(FUZZ_C))
+endif
+
+$Z/%.c.o: %.c $Z/flags
+	$(call say,FUZZCC,$<)
+	@mkdir -p $(@D)
+	$Q$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(call fuzz_includes,$<) -MMD -MP -c -o $@ $<
+$(FUZZ_TARGETS): $Z/%: $Z/tests/fuzz/%_fuzz.c.o $(FUZZ_C:%=$Z/%.o) $Z/link
+	$(call say,FUZZLD,$@)
+	$Q$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^)
+
+fuzz-build: $(FUZZ_TARGETS)
+fuzz: ## fuzz the parsers and the allocators against their models (FUZZ=, TIME=); needs clang
+	@tools/deps --for fuzz
+	+@$(AGAIN) $(JOBS) fuzz-build
+	@$(PYTHON) tests/fuzz/run.py --bin $Z --jobs $(shell getconf _NPROCESSORS_ONLN) \
+		$(if $(FUZZ),--only '$(FUZZ)') $(if $(TIME),--time '$(TIME)')
+
+mutate: ## break mm/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE='--file mm/buddy.c')
+	@tools/deps --for build
+	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate $(if $(SAMPLE),--sample $(SAMPLE)) $(MUTATE)
+
 # --- Housekeeping ---
 
 deps: ## install what is missing for all of the above
@@ -326,8 +368,10 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
+.PHONY: fuzz fuzz-build
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools \
-	layers coverage deps doctor format check-format compile_commands.json clean help
+	layers coverage mutate deps doctor format check-format compile_commands.json clean help
 
+-include $(FUZZ_C:%=$Z/%.d) $(FUZZ_TARGETS:$Z/%=$Z/tests/fuzz/%_fuzz.c.d)
 -include $(COV_OBJ:.o=.d) $(KERNEL_OBJ:.o=.d) $(HOST_TEST_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
 	$(HOST_MAIN_C:%=$H/plain/%.d)
