@@ -28,7 +28,14 @@ struct cpu_pages *cpu_pages_of(unsigned cpu)
 	return &cpu_table[cpu];
 }
 
-static unsigned capacity(unsigned order)
+/* Interrupts off. */
+static __always_inline struct cpu_pages *this_cpu(void)
+{
+	debug_assert(cpu_id() < mm_nr_cpus);
+	return &cpu_table[cpu_id()];
+}
+
+static __always_inline unsigned capacity(unsigned order)
 {
 	return CPU_PAGES_MAX >> order;
 }
@@ -36,6 +43,49 @@ static unsigned capacity(unsigned order)
 static unsigned batch(unsigned order)
 {
 	return capacity(order) / 4;
+}
+
+static __always_inline struct page *pop(struct page_stack *s, unsigned order)
+{
+	struct page *page = pfn_to_page(s->pfn[--s->nr]);
+
+	if (unlikely(page->type != PAGE_CACHED || page->order != order))
+		panic("page_alloc: cached block overwritten pfn=%#x order=%u", page_to_pfn(page),
+		      order);
+	page->type = PAGE_ALLOCATED;
+	return page;
+}
+
+static __always_inline void push(struct page_stack *s, struct page *page)
+{
+	page->type = PAGE_CACHED;
+	s->pfn[s->nr++] = page_to_pfn(page);
+}
+
+size_t cpu_pages_pop(enum zone_kind kind, unsigned order, size_t n, struct page *pages[])
+{
+	u64 flags = irq_save();
+	struct cpu_pages *cpu = this_cpu();
+	struct page_stack *s = &cpu->stack[cpu->best_kind[kind]][order];
+	size_t nr = 0;
+
+	for (; nr < n && s->nr != 0; nr++)
+		pages[nr] = pop(s, order);
+	irq_restore(flags);
+	return nr;
+}
+
+bool cpu_pages_push(struct page *page, unsigned order)
+{
+	u64 flags = irq_save();
+	struct cpu_pages *cpu = this_cpu();
+	struct page_stack *s = &cpu->stack[page->zone & 3][order];
+	bool pushed = page->zone >> 2 == cpu->node && s->nr < capacity(order);
+
+	if (likely(pushed))
+		push(s, page);
+	irq_restore(flags);
+	return pushed;
 }
 
 bool cpu_pages_caches(const struct zone *z, unsigned order)
@@ -70,22 +120,17 @@ static void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned
 
 struct page *cpu_pages_alloc(struct zone *z, unsigned order)
 {
-	struct page *page = NULL;
 	u64 flags = irq_save();
-	struct cpu_pages *cpu = cpu_pages_of(cpu_id());
+	struct cpu_pages *cpu = this_cpu();
 	struct page_stack *s = &cpu->stack[z->kind][order];
+	struct page *page = NULL;
 
-	if (unlikely(s->nr == 0)) {
+	if (s->nr == 0) {
 		cpu->nr_refills++;
 		refill(s, z, order);
 	}
-	if (likely(s->nr != 0)) {
-		page = pfn_to_page(s->pfn[--s->nr]);
-		if (unlikely(page->type != PAGE_CACHED || page->order != order))
-			panic("page_alloc: cached block overwritten pfn=%#x order=%u",
-			      page_to_pfn(page), order);
-		page->type = PAGE_ALLOCATED;
-	}
+	if (s->nr != 0)
+		page = pop(s, order);
 	irq_restore(flags);
 	return page;
 }
@@ -93,15 +138,14 @@ struct page *cpu_pages_alloc(struct zone *z, unsigned order)
 void cpu_pages_free(struct zone *z, struct page *page, unsigned order)
 {
 	u64 flags = irq_save();
-	struct cpu_pages *cpu = cpu_pages_of(cpu_id());
+	struct cpu_pages *cpu = this_cpu();
 	struct page_stack *s = &cpu->stack[z->kind][order];
 
-	if (unlikely(s->nr == capacity(order))) {
+	if (s->nr == capacity(order)) {
 		cpu->nr_drains++;
 		spill(s, z, order, batch(order));
 	}
-	page->type = PAGE_CACHED;
-	s->pfn[s->nr++] = page_to_pfn(page);
+	push(s, page);
 	irq_restore(flags);
 }
 
@@ -126,6 +170,23 @@ void cpu_pages_init(struct bootmem *boot)
 
 	cpu_table = phys_to_virt(bootmem_alloc(boot, length, PAGE_SIZE, MEM_BOOTMEM));
 	memset(cpu_table, 0, length);
+}
+
+/* The highest kind up to the wanted one that has memory in the node; the wanted one when none has.
+ */
+static u8 best_kind(unsigned node, unsigned kind)
+{
+	for (unsigned k = kind + 1; k-- > 0;)
+		if (zone_table[ZONE_ID(node, k)].buddy.nr_managed_pages != 0)
+			return (u8)k;
+	return (u8)kind;
+}
+
+void cpu_pages_choose_zones(void)
+{
+	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
+		for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
+			cpu_table[cpu].best_kind[kind] = best_kind(cpu_table[cpu].node, kind);
 }
 
 u64 cpu_pages_count(void)

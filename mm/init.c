@@ -90,6 +90,7 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	cpu_pages_init(boot);     /* empty stacks */
 	bootmem_finish(boot);     /* what is left … */
 	init_zones(map);          /* … becomes free blocks */
+	cpu_pages_choose_zones(); /* a request for memory that is not there goes to the next */
 	slab_init();              /* caches for the manager's own objects */
 	kmalloc_init();           /* and for everyone's */
 }

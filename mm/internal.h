@@ -25,8 +25,9 @@ struct page_stack {
 
 struct cpu_pages {
 	struct page_stack stack[NR_ZONE_KINDS][CPU_PAGE_ORDERS];
-	unsigned node;             /* the CPU's own; other nodes' pages are never cached */
-	u64 nr_refills, nr_drains; /* I: trips to the zones */
+	u8 best_kind[NR_ZONE_KINDS]; /* C: where a request for this kind is served first */
+	unsigned node;               /* C: the CPU's own; other nodes' pages are never cached */
+	u64 nr_refills, nr_drains;   /* I: trips to the zones */
 } __aligned(64);
 
 void cpu_pages_init(struct bootmem *boot);
@@ -34,6 +35,16 @@ struct cpu_pages *cpu_pages_of(unsigned cpu);
 
 /* Whether this zone's blocks of this order go through this CPU's cache. */
 bool cpu_pages_caches(const struct zone *z, unsigned order);
+
+/* Tells the caches which zones have memory. Until then, and for zones that come later, they are
+ * only slower. */
+void cpu_pages_choose_zones(void);
+
+/* The fast ways: up to n blocks that this CPU holds for requests of that kind, and one block back
+ * where there is room. Nothing is asked of the zones. order < CPU_PAGE_ORDERS; pushed blocks are
+ * PAGE_ALLOCATED ones of that order. */
+size_t cpu_pages_pop(enum zone_kind kind, unsigned order, size_t n, struct page *pages[]);
+bool cpu_pages_push(struct page *page, unsigned order);
 
 /* z and order must be cached ones. alloc: NULL when the zone has none. free: the block's type is
  * PAGE_ALLOCATED. */

@@ -119,6 +119,11 @@ struct page *alloc_pages_node(unsigned node, gfp_t gfp, unsigned order)
 
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
+	struct page *page;
+
+	if (likely(order < CPU_PAGE_ORDERS && !(gfp & __GFP_ZERO)) &&
+	    likely(cpu_pages_pop(highest_zone_kind(gfp), order, 1, &page) != 0))
+		return page;
 	return allocate(cpu_pages_of(cpu_id())->node, gfp, order, 0);
 }
 
@@ -154,6 +159,7 @@ static bool is_allocated_block(const struct page *page, unsigned order)
 {
 	u64 offset = (u64)page - (u64)page_map;
 
+	/* The head of a run says ORDER_RUN, which is no order to free by. */
 	return order <= MAX_ORDER && offset % sizeof(struct page) == 0 &&
 	       offset / sizeof(struct page) < PLATFORM_MAX_PA >> PAGE_SHIFT &&
 	       pageblock_map[offset / sizeof(struct page) >> PAGEBLOCK_ORDER] == PAGEBLOCK_FULL &&
@@ -164,9 +170,10 @@ void free_pages(struct page *page, unsigned order)
 {
 	struct zone *z;
 
-	/* The head of a run says ORDER_RUN, which is no order to free by. */
-	if (unlikely(!is_allocated_block(page, order) || order > MAX_ORDER))
+	if (unlikely(!is_allocated_block(page, order)))
 		check_free(page, order);
+	if (likely(order < CPU_PAGE_ORDERS && cpu_pages_push(page, order)))
+		return;
 	z = page_zone(page);
 	if (cpu_pages_caches(z, order))
 		cpu_pages_free(z, page, order);
@@ -174,12 +181,20 @@ void free_pages(struct page *page, unsigned order)
 		zone_free(z, page, order);
 }
 
+/* What this CPU holds, and then one by one from the zones, which fills it again. */
 size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
 {
 	size_t nr = 0;
 
-	while (nr < n && (pages[nr] = alloc_pages(gfp, 0)) != NULL)
-		nr++;
+	while (nr < n) {
+		if (!(gfp & __GFP_ZERO))
+			nr += cpu_pages_pop(highest_zone_kind(gfp), 0, n - nr, pages + nr);
+		if (nr < n) {
+			pages[nr] = alloc_pages(gfp, 0);
+			if (pages[nr++] == NULL)
+				return nr - 1;
+		}
+	}
 	return nr;
 }
 

@@ -87,23 +87,35 @@ static __noinline void *alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
 	}
 }
 
+static __noinline void *alloc_zeroed(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
+{
+	void *object;
+
+	assert(c->ctor == NULL); /* zeroing would undo the constructor */
+	object = kmem_cache_alloc_at(c, gfp & ~__GFP_ZERO, site);
+	if (object != NULL)
+		memset(object, 0, c->size);
+	return object;
+}
+
+/* The common way calls nothing, so that it needs no stack frame. */
 void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
 {
-	void *object = NULL;
 	struct magazine *m;
 	u64 flags;
 
-	assert(!(gfp & __GFP_ZERO) || c->ctor == NULL); /* zeroing would undo the constructor */
+	if (unlikely(gfp & __GFP_ZERO))
+		return alloc_zeroed(c, gfp, site);
 	flags = irq_save();
 	m = magazine_of(c);
-	if (likely(m != NULL && m->nr != 0))
-		object = claim(c, m->slot[--m->nr], site->tag);
+	if (likely(m != NULL && m->nr != 0)) {
+		void *object = claim(c, m->slot[--m->nr], site->tag);
+
+		irq_restore(flags);
+		return object;
+	}
 	irq_restore(flags);
-	if (unlikely(object == NULL))
-		object = alloc_slowly(c, gfp, site->tag);
-	if (unlikely(gfp & __GFP_ZERO) && object != NULL)
-		memset(object, 0, c->size);
-	return object;
+	return alloc_slowly(c, gfp, site->tag);
 }
 
 size_t kmem_cache_alloc_bulk_at(struct kmem_cache *c, gfp_t gfp, size_t n, void *objects[],
@@ -182,33 +194,58 @@ static __always_inline void free_slot(struct kmem_cache *c, struct magazine_slot
 		make_room(c);
 }
 
-/* The address must be the first byte of a live object; then the object is no longer live. */
-static __always_inline bool retire(struct slab *s, void *object, struct magazine_slot *out)
+/* The tag of the object that starts at the address; NULL when none does. */
+static __always_inline u16 *tag_of(struct slab *s, const void *object)
 {
 	u64 offset = (u64)object - s->base;
 	u64 product = offset * s->reciprocal;
-	u64 flags;
-	bool live;
 
 	if (unlikely(offset >= s->span || (u32)product >= (u32)s->reciprocal))
-		return false;
-	*out = (struct magazine_slot){object, &s->tag[product >> 32]};
-	flags =
-	    irq_save(); /* against a handler that frees the same object between test and store */
-	live = *out->tag >= TAG_FIRST_SITE;
-	if (likely(live))
-		*out->tag = TAG_IN_MAGAZINE;
+		return NULL;
+	return &s->tag[product >> 32];
+}
+
+/* A live object is no longer live: false when it was not. Interrupts are off against a handler that
+ * frees the same object between test and store. */
+static bool retire(u16 *tag)
+{
+	u64 flags = irq_save();
+	bool live = *tag >= TAG_FIRST_SITE;
+
+	if (live)
+		*tag = TAG_IN_MAGAZINE;
 	irq_restore(flags);
 	return live;
 }
 
+static __noinline void free_slowly(const char *who, struct slab *s, void *object)
+{
+	u16 *tag = tag_of(s, object);
+
+	if (tag == NULL || !retire(tag))
+		slab_bad_free(who, s->cache, object);
+	free_slot(s->cache, (struct magazine_slot){object, tag});
+}
+
+/* Straight into the magazine, when nothing at all is unusual: check, tag and push with interrupts
+ * off once. */
 void slab_free_object(const char *who, struct slab *s, void *object)
 {
-	struct magazine_slot slot;
+	u16 *tag = tag_of(s, object);
 
-	if (unlikely(!retire(s, object, &slot)))
-		slab_bad_free(who, s->cache, object);
-	free_slot(s->cache, slot);
+	if (likely(tag != NULL && !(s->cache->flags & SLAB_ZERO_ON_FREE))) {
+		u64 flags = irq_save();
+		struct magazine *m = magazine_of(s->cache);
+
+		if (likely(m != NULL && m->nr < m->capacity && *tag >= TAG_FIRST_SITE)) {
+			*tag = TAG_IN_MAGAZINE;
+			m->slot[m->nr++] = (struct magazine_slot){object, tag};
+			irq_restore(flags);
+			return;
+		}
+		irq_restore(flags);
+	}
+	free_slowly(who, s, object);
 }
 
 void kmem_cache_free(struct kmem_cache *c, void *object)
