@@ -323,11 +323,11 @@ $(call stamp,$Z/flags,$(FUZZ_CC) $(FUZZ_CFLAGS))
 $(call stamp,$Z/link,$(FUZZ_C))
 endif
 
-$Z/%.c.o: %.c $Z/flags
+$Z/obj/%.c.o: %.c $Z/flags
 	$(call say,FUZZCC,$<)
 	@mkdir -p $(@D)
 	$Q$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(call fuzz_includes,$<) -MMD -MP -c -o $@ $<
-$(FUZZ_TARGETS): $Z/%: $Z/tests/fuzz/%_fuzz.c.o $(FUZZ_C:%=$Z/%.o) $Z/link
+$(FUZZ_TARGETS): $Z/%: $Z/obj/tests/fuzz/%_fuzz.c.o $(FUZZ_C:%=$Z/obj/%.o) $Z/link
 	$(call say,FUZZLD,$@)
 	$Q$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^)
 
@@ -372,6 +372,6 @@ help: ## this list
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools \
 	layers coverage mutate deps doctor format check-format compile_commands.json clean help
 
--include $(FUZZ_C:%=$Z/%.d) $(FUZZ_TARGETS:$Z/%=$Z/tests/fuzz/%_fuzz.c.d)
+-include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
 -include $(COV_OBJ:.o=.d) $(KERNEL_OBJ:.o=.d) $(HOST_TEST_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
 	$(HOST_MAIN_C:%=$H/plain/%.d)
