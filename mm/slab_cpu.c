@@ -118,15 +118,35 @@ void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_si
 	return alloc_slowly(c, gfp, site->tag);
 }
 
+/* What this CPU's magazine holds, up to n, with interrupts off once. */
+static size_t pop_many(struct kmem_cache *c, size_t n, void *objects[], u32 tag)
+{
+	u64 flags = irq_save();
+	struct magazine *m = magazine_of(c);
+	size_t nr = 0;
+
+	for (; m != NULL && nr < n && m->nr != 0; nr++)
+		objects[nr] = claim(c, m->slot[--m->nr], tag);
+	irq_restore(flags);
+	return nr;
+}
+
 size_t kmem_cache_alloc_bulk_at(struct kmem_cache *c, gfp_t gfp, size_t n, void *objects[],
                                 const struct alloc_site *site)
 {
-	for (size_t i = 0; i < n; i++) {
-		objects[i] = kmem_cache_alloc_at(c, gfp, site);
-		if (objects[i] == NULL) {
-			kmem_cache_free_bulk(c, i, objects);
+	size_t nr = 0;
+
+	while (nr < n) {
+		if (!(gfp & __GFP_ZERO))
+			nr += pop_many(c, n - nr, objects + nr, site->tag);
+		if (nr == n)
+			break;
+		objects[nr] = kmem_cache_alloc_at(c, gfp, site); /* refills */
+		if (objects[nr] == NULL) {
+			kmem_cache_free_bulk(c, nr, objects);
 			return 0;
 		}
+		nr++;
 	}
 	return n;
 }
