@@ -28,9 +28,9 @@ RUNS = {
     "memmap": (20000, 300),
     "cmdline": (20000, 1500),
     "trace": (20000, 1500),
-    "buddy": (1500, 400),
+    "buddy": (1000, 400),
     "heap": (1000, 600),
-    "pages": (1000, 400),
+    "pages": (400, 400),
 }
 DEFAULT_RUNS = (5000, 1000)
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
