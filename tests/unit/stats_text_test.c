@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/model/hoard.h"
 #include "tests/test.h"
 
 #define TEXT_SIZE (64 * 1024)
@@ -300,10 +301,19 @@ TEST(stats_text, page_of_a_large_kmalloc)
 	kfree(p);
 }
 
-/* A slab's page: each object with its owner, 16 of them at most. */
+TEST(stats_text, nothing_is_large_enough_when_all_is_used)
+{
+	static struct hoard hoard;
+
+	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN);
+	check_buddyinfo();
+	hoard_drop_all(&hoard);
+}
+
+/* A slab's page: each object with its owner, 16 of them at most; the slab has two pages. */
 TEST(stats_text, page_of_a_slab)
 {
-	struct kmem_cache *few = kmem_cache_create("few", 256, 0, 0, NULL);
+	struct kmem_cache *few = kmem_cache_create("few", 1024, 0, 0, NULL);
 	struct kmem_cache *many = kmem_cache_create("many", 32, 0, 0, NULL);
 	char *p = kmem_cache_alloc(few, GFP_KERNEL), *q = kmem_cache_alloc(many, GFP_KERNEL);
 	char expected[160], name[96];
@@ -314,12 +324,15 @@ TEST(stats_text, page_of_a_slab)
 	kmem_cache_stats(few, &s);
 	CATCH(stats_print_page((u64)virt_to_phys(p) >> PAGE_SHIFT));
 	format_buf(expected, sizeof(expected),
-	           "  slab of cache few: %u objects of 256 bytes in %u page(s)\n",
+	           "  slab of cache few: %u objects of 1024 bytes in %u page(s)\n",
 	           s.objects_per_slab, s.pages_per_slab);
 	after(expected);
 	format_buf(expected, sizeof(expected), "  %p  %s\n", (void *)p, site_name(name, info.tag));
 	after(expected);
-	EXPECT_EQ(count_lines(), 4 + PAGE_SIZE / 256);
+	EXPECT_EQ(s.pages_per_slab, 2);
+	EXPECT_EQ(count_lines(), 4 + PAGE_SIZE / 1024);
+	CATCH(stats_print_page(((u64)virt_to_phys(p) >> PAGE_SHIFT) & ~1ull)); /* the first */
+	EXPECT_EQ(count_lines(), 4 + PAGE_SIZE / 1024);
 	EXPECT_NULL(strstr(text, "more"));
 
 	CATCH(stats_print_page((u64)virt_to_phys(q) >> PAGE_SHIFT));
@@ -421,10 +434,21 @@ static void check_map(unsigned columns, unsigned rows)
 	EXPECT_EQ(*line, '\0');
 }
 
+/* So many rows of 128 that a cell has this many pages. */
+static unsigned rows_for_cells_of(unsigned pages)
+{
+	u64 span = 0;
+
+	for_each_zone(z)
+		span += z->buddy.high - z->buddy.low;
+	return (unsigned)(span / (128 * pages)) + 1;
+}
+
 TEST(stats_text, the_map_is_that_of_the_pages)
 {
 	char *large = kmalloc(300000, GFP_KERNEL), *small[200];
 	struct page *single = alloc_page(GFP_KERNEL), *block = alloc_pages(GFP_KERNEL, 7);
+	unsigned rows;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(small); i++)
 		small[i] = kmalloc(700, GFP_KERNEL);
@@ -432,11 +456,12 @@ TEST(stats_text, the_map_is_that_of_the_pages)
 	check_map(128, 1);
 	check_map(1, 1);
 	check_map(100, 300);
+	rows = rows_for_cells_of(16);
 	/* An island of an eighth of a cell is seen, at whatever place. */
-	for (unsigned order = 0; order < 5; order++) {
+	for (unsigned order = 0; order < 6; order++) {
 		struct page *island = alloc_pages(GFP_KERNEL, order);
 
-		check_map(128, 100);
+		check_map(128, rows);
 		free_pages(island, order);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(small); i++)
