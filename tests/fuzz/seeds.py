@@ -67,6 +67,8 @@ def write_multiboot2():
     write("multiboot2", "basic", multiboot2(tag(4, struct.pack("<II", 640, 7168))))
     write("multiboot2", "empty", multiboot2())
     write("multiboot2", "truncated", multiboot2(tag(6, struct.pack("<II", 24, 0) + PC))[:-30])
+    write("multiboot2", "sections-edge", multiboot2(tag(9, struct.pack("<III", 2, 64, 2) + bytes(128)),
+                                                    tag(9, struct.pack("<III", 1, 39, 0) + bytes(39))))
     write("multiboot2", "long-names", multiboot2(tag(1, b"a" * 1100 + b"\0"), tag(3, struct.pack("<II", 1, 2) + b"m" * 200)))
 
 
@@ -109,6 +111,8 @@ def write_texts():
           b"k 0 24\nc 1 dentry 192 @3\np 2 4\nf 2\nm 2 100\nr 2 200 @1\nf 0\nz 0 64 256\n")
     write("trace", "wrong", header + b"k 9 24\n")
     write("trace", "overflow", header + b"k 0 99999999999999999999\n")
+    for length in (63, 64):
+        write("trace", "name-%d" % length, header + b"c 0 " + b"n" * length + b" 8\n")
     write("trace", "xz", b"\xfd7zXZ\0")
 
 
