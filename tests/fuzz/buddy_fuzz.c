@@ -110,10 +110,20 @@ static const struct held *held_at(u32 pfn)
 	return NULL;
 }
 
+/* A held block's first frame or one near it, or any number. */
+static u32 take_pfn(struct input *in)
+{
+	u32 any = input_below(in, 1 << 16);
+
+	if (any & 1 && nr_held > 0)
+		return held[any / 8 % nr_held].pfn + (any >> 1 & 3);
+	return any / 2 % (ARENA_PAGES + 64);
+}
+
 /* Refused exactly when it is wrong; a refusal changes nothing, as the next check sees. */
 static void op_wrong_free(struct input *in)
 {
-	u32 pfn = input_below(in, ARENA_PAGES + 64);
+	u32 pfn = take_pfn(in);
 	unsigned order = input_below(in, NR_ORDERS + 2);
 	const struct held *h = held_at(pfn);
 	const char *fault = buddy_free_fault(b, pfn, order);
@@ -128,7 +138,7 @@ static void op_wrong_free(struct input *in)
 
 static void op_wrong_run(struct input *in)
 {
-	u32 pfn = input_below(in, ARENA_PAGES + 64), nr_pages = 1 + input_below(in, 600);
+	u32 pfn = take_pfn(in), nr_pages = 1 + input_below(in, 600);
 	const struct held *h = held_at(pfn);
 
 	if (h == NULL || h->order != ORDER_RUN || h->nr_pages != nr_pages)

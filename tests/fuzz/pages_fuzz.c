@@ -229,15 +229,18 @@ static void op_bad_free(struct input *in)
 		MUST_PANIC("page_alloc: ", free_pages(pfn_to_page(pfn), order));
 }
 
+/* At a block's first page with a size that is nearly right, or near it, or anywhere. */
 static void op_bad_exact(struct input *in)
 {
-	u32 pfn = take_pfn(in);
-	size_t bytes = 1 + input_bytes(in, 4);
-	u64 offset = input_below(in, 4) == 0 ? input_below(in, PAGE_SIZE) : 0;
+	u32 pfn = take_pfn(in), how = input_below(in, 256);
+	u64 offset = how & 1 ? 1 + input_below(in, PAGE_SIZE - 1) : 0;
 	const struct live *l = live_at(pfn);
+	size_t bytes = l != NULL && l->order == EXACT ? l->bytes : 1 + input_bytes(in, 3);
 
 	if (owner_of(pfn) != NULL && *owner_of(pfn) == TAKEN)
 		return;
+	if (how & 2)
+		bytes ^= 1ull << input_below(in, 64);
 	if (l != NULL && l->order == EXACT && offset == 0 &&
 	    div_round_up(bytes, PAGE_SIZE) == l->nr_pages)
 		return;
