@@ -3,7 +3,7 @@
  * memory map that the boot prints. On the host, where machines can be made.
  */
 #if __STDC_HOSTED__
-#include "mm/internal.h"
+#include "mm/slab_internal.h"
 
 #include <mm/mm.h>
 #include <tests/host/machine.h>
@@ -45,14 +45,85 @@ TEST(init_more, machines_that_are_too_small)
 	EXPECT_SOUND(mm_check());
 }
 
+/* 4 GiB have a block of the highest order. */
+TEST(init_more, a_block_of_the_highest_order)
+{
+	u64 bytes = bytes_of_this_machine();
+	struct page *block;
+
+	if (bytes == 0) {
+		test_skip("this machine could not be made again");
+		return;
+	}
+	host_machine_boot_pc(4 * GIB);
+	block = alloc_pages(GFP_KERNEL, MAX_ORDER);
+	EXPECT_NOT_NULL(block);
+	EXPECT_NULL(alloc_pages(GFP_KERNEL | __GFP_NOWARN, MAX_ORDER + 1));
+	if (block)
+		free_pages(block, MAX_ORDER);
+	EXPECT_SOUND(mm_check());
+	host_machine_boot_pc(bytes);
+}
+
+/* What one CPU holds is counted, and given back when all are asked; nobody takes another's. */
+static void several_cpus(void)
+{
+	struct kmem_cache *c = kmem_cache_create("cpus", 64, 0, 0, NULL);
+	struct kmem_cache_stats s;
+	void *object[4], *again;
+
+	ASSERT_NOT_NULL(c);
+	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++) {
+		object[host_cpu_id] = kmem_cache_alloc(c, GFP_KERNEL);
+		free_pages(alloc_page(GFP_KERNEL), 0);
+	}
+	kmem_cache_stats(c, &s);
+	EXPECT_EQ(s.nr_live, 4);
+	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++)
+		kmem_cache_free(c, object[host_cpu_id]);
+	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++) {
+		EXPECT_GT(magazine_of_cpu(c, host_cpu_id)->nr, 0);
+		again = kmem_cache_alloc(c, GFP_KERNEL);
+		EXPECT_TRUE(again == object[host_cpu_id]);
+		kmem_cache_free(c, again);
+	}
+	kmem_cache_stats(c, &s);
+	EXPECT_EQ(s.nr_live, 0);
+	EXPECT_EQ(s.nr_cached, magazine_objects(c));
+	EXPECT_SOUND(mm_check());
+	host_cpu_id = 3;
+	EXPECT_EQ(kmem_cache_destroy(c), 0); /* with every CPU's magazine */
+	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++)
+		drain_cpu_pages();
+	EXPECT_EQ(cpu_pages_count(), 0);
+	host_cpu_id = 0;
+}
+
+TEST(init_more, four_cpus)
+{
+	u64 bytes = bytes_of_this_machine();
+	unsigned nr_cpus = mm_nr_cpus;
+
+	if (bytes == 0) {
+		test_skip("this machine could not be made again");
+		return;
+	}
+	mm_nr_cpus = 4;
+	host_machine_boot_pc(bytes);
+	several_cpus();
+	mm_nr_cpus = nr_cpus;
+	host_machine_boot_pc(bytes);
+}
+
 TEST(init_more, the_memory_map_is_printed)
 {
 	struct mem_range storage[8];
 	struct memmap m;
 
 	memmap_init(&m, storage, ARRAY_SIZE(storage), 52);
-	memmap_add(&m, 0, MIB, MEM_USABLE);
-	memmap_add(&m, MIB, GIB, MEM_RESERVED);
+	for (u32 i = 0; i < ARRAY_SIZE(storage); i++) /* full: what lies behind is not ours */
+		memmap_add(&m, i * GIB, MIB, MEM_USABLE);
+	EXPECT_EQ(m.nr, ARRAY_SIZE(storage));
 	memmap_dump(&m);
 }
 #endif
