@@ -21,7 +21,7 @@
 /* Three windows of frames, one a zone; odd ends, so that there are blocks of all sizes. */
 static const struct window {
 	u32 start, end; /* pfn */
-} windows[] = {{256, 2048}, {4096, 6143}, {1 << 20, (1 << 20) + 1001}};
+} windows[] = {{256, 1300}, {4096, 5119}, {1 << 20, (1 << 20) + 601}};
 #define NR_WINDOWS ARRAY_SIZE(windows)
 #define MAX_FRAMES 2048u
 
@@ -240,7 +240,7 @@ static void op_bad_exact(struct input *in)
 	if (owner_of(pfn) != NULL && *owner_of(pfn) == TAKEN)
 		return;
 	if (how & 2)
-		bytes ^= 1ull << input_below(in, 64);
+		bytes ^= 1ull << input_below(in, 44); /* more than that is not told apart */
 	if (l != NULL && l->order == EXACT && offset == 0 &&
 	    div_round_up(bytes, PAGE_SIZE) == l->nr_pages)
 		return;

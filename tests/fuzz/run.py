@@ -30,7 +30,7 @@ RUNS = {
     "trace": (20000, 1500),
     "buddy": (1000, 400),
     "heap": (1000, 600),
-    "pages": (400, 400),
+    "pages": (1000, 400),
 }
 DEFAULT_RUNS = (5000, 1000)
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
