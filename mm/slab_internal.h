@@ -103,12 +103,27 @@ static inline struct slab *slab_of(const void *address)
 	return page != NULL && page->type == PAGE_SLAB ? page->slab : NULL;
 }
 
-/* --- slab.c --- */
+/* --- slab_layout.c --- */
+
+/* Fills in the layout for the stride and flags. False: there is none. */
+bool cache_layout(struct kmem_cache *c);
+
+/* The alignment of a cache's objects: at least 8. align 0: the natural one. */
+u32 cache_natural_align(size_t size, size_t align, unsigned flags);
+
+/* --- slab_cache.c --- */
 
 /* In place, for caches that are static or not on the list yet. 0 or -ENOMEM. */
 int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
                 void (*ctor)(void *));
-const char *cache_layout(struct kmem_cache *c);
+
+/* Where records of so many bytes come from; NULL: there are none so large. */
+struct kmem_cache *slab_record_cache(u32 bytes);
+
+extern struct list cache_list;
+extern struct spinlock cache_list_lock;
+
+/* --- slab.c --- */
 
 /* Up to n free objects of the fullest slabs, now TAG_IN_MAGAZINE. L */
 u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n);
@@ -137,9 +152,6 @@ _Noreturn void slab_bad_free(const char *who, const struct kmem_cache *c, const 
 void cache_visit_sites(struct kmem_cache *c,
                        void (*visit)(void *context, u32 tag, u64 objects, u64 bytes),
                        void *context);
-
-extern struct list cache_list;
-extern struct spinlock cache_list_lock;
 
 /* --- slab_cpu.c --- */
 

@@ -1,0 +1,224 @@
+/*
+ * Caches: created, listed, shrunk and destroyed; and the slab layer's own caches, with which
+ * everything starts.
+ *
+ * The layer eats what it cooks: struct kmem_cache, magazines and slab records are objects of
+ * internal caches. The records' caches come first, since they alone need no record from elsewhere.
+ * Internal caches have no magazines, and nobody outside may free their objects or destroy them.
+ *
+ * A cache with live objects is never destroyed: the log lists them by call site, and nothing
+ * changes.
+ */
+#include "slab_internal.h"
+
+#include <lib/assert.h>
+#include <lib/string.h>
+#include <mm/reclaim.h>
+
+struct list cache_list = LIST_INIT(cache_list);
+struct spinlock cache_list_lock = SPINLOCK_INIT("slab caches");
+
+/* Sizes of records: what the layouts below need, without much waste. */
+static const u16 record_sizes[] = {80, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1152};
+static struct kmem_cache record_caches[ARRAY_SIZE(record_sizes)];
+static struct kmem_cache cache_cache, magazine_cache;
+
+struct kmem_cache *slab_record_cache(u32 bytes)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(record_sizes); i++)
+		if (bytes <= record_sizes[i])
+			return &record_caches[i];
+	return NULL;
+}
+
+int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
+                void (*ctor)(void *))
+{
+	memset(c, 0, sizeof(*c));
+	str_copy(c->name, name, sizeof(c->name));
+	c->size = (u32)size;
+	c->align = cache_natural_align(size, align, flags);
+	c->stride = (u32)align_up(max_u64(size, SLAB_MIN_STRIDE), c->align);
+	c->flags = flags;
+	c->ctor = ctor;
+	c->magic = CACHE_MAGIC;
+	spin_init(&c->lock, "slab cache");
+	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
+		list_init(&c->slabs[i]);
+	if (!cache_layout(c))
+		return -EINVAL;
+	if (!(flags & SLAB_NO_MAGAZINE)) {
+		char *memory = kmem_cache_alloc_at(&magazine_cache, GFP_KERNEL, ALLOC_SITE());
+
+		if (memory == NULL)
+			return -ENOMEM;
+		magazine_init(c, memory);
+	}
+	return 0;
+}
+
+static void cache_enlist(struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	list_push_back(&cache_list, &c->link);
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
+static const char *bad_arguments(const char *name, size_t size, size_t align, unsigned flags,
+                                 void (*ctor)(void *))
+{
+	if (name == NULL || name[0] == '\0')
+		return "no name";
+	if (size == 0 || size > SLAB_MAX_SIZE)
+		return "impossible size";
+	if (align != 0 && (!is_pow2(align) || align > PAGE_SIZE))
+		return "impossible alignment";
+	if (ctor != NULL && (flags & SLAB_ZERO_ON_FREE))
+		return "zeroing on free would undo the constructor";
+	return flags & ~SLAB_PUBLIC_FLAGS ? "unknown flags" : NULL;
+}
+
+struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align, unsigned flags,
+                                     void (*ctor)(void *))
+{
+	const char *fault = bad_arguments(name, size, align, flags, ctor);
+	struct kmem_cache *c;
+
+	if (fault != NULL) {
+		log_warn("slab: cannot create a cache: %s name=%s size=%lu align=%lu flags=%#x",
+		         fault, name ? name : "(null)", size, align, flags);
+		return NULL;
+	}
+	c = kmem_cache_alloc_at(&cache_cache, GFP_KERNEL, ALLOC_SITE());
+	if (c == NULL)
+		return NULL;
+	if (cache_setup(c, name, size, align, flags, ctor) != 0) {
+		c->magic = 0;
+		kmem_cache_free(&cache_cache, c);
+		return NULL;
+	}
+	cache_enlist(c);
+	return c;
+}
+
+static void list_leak(void *context, u32 tag, u64 objects, u64 bytes)
+{
+	char site[96];
+
+	log_error("slab:   %lu objects, %lu bytes from %s", objects, bytes, site_name(site, tag));
+	(void)context;
+}
+
+static void check_is_cache(const struct kmem_cache *c)
+{
+	struct slab_object_info info;
+
+	if (!slab_object_of(c, &info) || info.cache != &cache_cache || info.object != c ||
+	    info.tag < TAG_FIRST_SITE || c->magic != CACHE_MAGIC)
+		panic("slab: not a cache, or destroyed before cache=%p", (const void *)c);
+}
+
+int kmem_cache_destroy(struct kmem_cache *c)
+{
+	struct kmem_cache_stats stats;
+	u64 flags;
+
+	if (c == NULL)
+		return 0;
+	check_is_cache(c);
+	magazine_flush(c, true);
+	kmem_cache_shrink(c);
+	kmem_cache_stats(c, &stats);
+	if (stats.nr_live != 0) {
+		log_error("slab: cache %s not destroyed: %lu objects are live", c->name,
+		          stats.nr_live);
+		cache_visit_sites(c, list_leak, NULL);
+		return -EBUSY;
+	}
+	flags = spin_lock_irq(&cache_list_lock);
+	list_remove(&c->link);
+	spin_unlock_irq(&cache_list_lock, flags);
+	if (c->magazines != NULL)
+		kmem_cache_free(&magazine_cache, c->magazines);
+	c->magazines = NULL;
+	c->magic = 0;
+	kmem_cache_free(&cache_cache, c);
+	return 0;
+}
+
+u64 kmem_cache_shrink(struct kmem_cache *c)
+{
+	struct list surplus = LIST_INIT(surplus);
+	u64 pages = magazine_flush(c, false);
+	u64 flags = spin_lock_irq(&c->lock);
+
+	slab_take_empty_locked(c, &surplus);
+	spin_unlock_irq(&c->lock, flags);
+	return pages + slab_release(c, &surplus);
+}
+
+/* The internal caches come last: shrinking the others frees their records. */
+u64 slab_shrink_all(void)
+{
+	u64 pages = 0;
+
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		if (!(c->flags & SLAB_INTERNAL))
+			pages += kmem_cache_shrink(c);
+	pages += kmem_cache_shrink(&magazine_cache) + kmem_cache_shrink(&cache_cache);
+	for (unsigned i = 0; i < ARRAY_SIZE(record_caches); i++)
+		pages += kmem_cache_shrink(&record_caches[i]);
+	return pages;
+}
+
+static u64 shrink_slabs(struct shrinker *self, u64 nr_pages)
+{
+	(void)self;
+	(void)nr_pages;
+	return slab_shrink_all();
+}
+
+static void setup_internal(struct kmem_cache *c, const char *name, size_t size, unsigned flags)
+{
+	flags |= SLAB_INTERNAL | SLAB_STATIC | SLAB_NO_MAGAZINE;
+	if (cache_setup(c, name, size, 0, flags, NULL) != 0)
+		panic("slab: cannot set up the cache %s", name);
+	cache_enlist(c);
+}
+
+void slab_init(void)
+{
+	static struct shrinker shrinker = {.name = "slab", .shrink = shrink_slabs};
+	char name[32];
+
+	list_init(&cache_list);
+	for (unsigned i = 0; i < ARRAY_SIZE(record_sizes); i++) {
+		format_buf(name, sizeof(name), "slab-record-%u", record_sizes[i]);
+		setup_internal(&record_caches[i], name, record_sizes[i], SLAB_ON_SLAB);
+	}
+	setup_internal(&cache_cache, "kmem_cache", sizeof(struct kmem_cache), 0);
+	setup_internal(&magazine_cache, "magazines", (size_t)MAGAZINE_BYTES * mm_nr_cpus, 0);
+	register_shrinker(&shrinker);
+}
+
+/* --- names --- */
+
+size_t kmem_cache_size(const struct kmem_cache *c)
+{
+	return c->size;
+}
+
+const char *kmem_cache_name(const struct kmem_cache *c)
+{
+	return c->name;
+}
+
+struct kmem_cache *kmem_cache_next(const struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+	struct list *next = c ? c->link.next : cache_list.next;
+
+	spin_unlock_irq(&cache_list_lock, flags);
+	return next == &cache_list ? NULL : list_entry(next, struct kmem_cache, link);
+}

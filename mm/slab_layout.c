@@ -1,0 +1,96 @@
+/*
+ * How a cache's slabs are cut: pages a slab, objects, tags and bits, and what the record of all
+ * that needs.
+ *
+ * The smallest power of two of pages, up to 8, whose tail and metadata waste at most 1/8 and that
+ * holds at least 8 objects; else the largest such with fewer; else, for sizes where no power of two
+ * does, a run of just the pages that k objects need. The records' own caches have the record at the
+ * start of their single page instead.
+ *
+ * Pure arithmetic on struct kmem_cache, done once a cache. mm/slab.c holds the theory (its sections
+ * 2, 3 and 5).
+ */
+#include "slab_internal.h"
+
+static u32 record_bytes(u32 nr_objects, u32 nr_slots)
+{
+	u32 bytes = (u32)sizeof(struct slab) + nr_slots * (u32)sizeof(u16);
+
+	return (u32)align_up(bytes, sizeof(u64)) + (u32)bitmap_words(nr_objects) * (u32)sizeof(u64);
+}
+
+/* Cuts nr_pages into objects. False when that is no usable layout. */
+static bool try_layout(struct kmem_cache *c, u32 nr_pages)
+{
+	u32 bytes = nr_pages << PAGE_SHIFT;
+	u32 nr_objects = bytes / c->stride;
+
+	if (nr_objects == 0)
+		return false;
+	c->nr_pages = nr_pages;
+	c->nr_objects = nr_objects;
+	c->nr_slots = (u32)div_round_up(bytes, c->stride);
+	c->record_bytes = record_bytes(nr_objects, c->nr_slots);
+	c->record_cache = slab_record_cache(c->record_bytes);
+	return c->record_cache != NULL;
+}
+
+/* Tail and metadata together, at most 1/8 of all that the slab costs. */
+static bool wastes_little(const struct kmem_cache *c)
+{
+	u32 bytes = c->nr_pages << PAGE_SHIFT;
+	u32 waste = bytes - c->nr_objects * c->stride + c->record_cache->stride;
+
+	return waste * 8 <= bytes + c->record_cache->stride;
+}
+
+/* A record's own slab: one page, record first, objects behind it. */
+static void on_slab_layout(struct kmem_cache *c)
+{
+	u32 n = PAGE_SIZE / c->stride;
+
+	while (align_up(record_bytes(n, n + 1), 16) + n * c->stride > PAGE_SIZE)
+		n--;
+	c->nr_pages = 1;
+	c->nr_objects = n;
+	c->nr_slots = n + 1;
+	c->record_bytes = record_bytes(n, n + 1);
+	c->record_cache = NULL;
+}
+
+static bool off_slab_layout(struct kmem_cache *c)
+{
+	enum { WANTED_OBJECTS = 8, MAX_ORDER_PAGES = 8, MAX_RUN_PAGES = 32 };
+
+	for (u32 pages = 1; pages <= MAX_ORDER_PAGES; pages *= 2)
+		if (try_layout(c, pages) && wastes_little(c) && c->nr_objects >= WANTED_OBJECTS)
+			return true;
+	for (u32 pages = MAX_ORDER_PAGES; pages >= 1; pages /= 2)
+		if (try_layout(c, pages) && wastes_little(c))
+			return true;
+	for (u32 pages = 1; pages <= MAX_RUN_PAGES; pages++)
+		if (try_layout(c, pages) && wastes_little(c))
+			return true;
+	return try_layout(c, (u32)div_round_up(c->stride, PAGE_SIZE));
+}
+
+bool cache_layout(struct kmem_cache *c)
+{
+	if (c->flags & SLAB_ON_SLAB)
+		on_slab_layout(c);
+	else if (!off_slab_layout(c))
+		return false;
+	c->bits_offset =
+	    (u32)align_up(sizeof(struct slab) + c->nr_slots * sizeof(u16), sizeof(u64));
+	c->reciprocal = c->nr_objects == 1 ? 1 : div_round_up(1ull << 32, c->stride);
+	return true;
+}
+
+u32 cache_natural_align(size_t size, size_t align, unsigned flags)
+{
+	if (flags & SLAB_HWCACHE_ALIGN)
+		align = max_u64(align, size > 32 ? 64 : 1ull << log2_ceil(size));
+	if (align == 0)
+		align = is_pow2(size) ? min_u64(size, 64) : 8;
+	return (u32)max_u64(align, 8);
+}
