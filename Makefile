@@ -303,7 +303,7 @@ coverage: ## which lines and branches of mm/ and lib/ the host tests run; fails 
 	@$(GCOVR) --add-tracefile $H/coverage/all.json --txt - --html-details $(BUILD)/coverage/index.html
 	@$(GCOVR) --add-tracefile $H/coverage/all.json --txt - --branches
 	@echo 'mm/ alone ($(BUILD)/coverage/index.html has the lines):'
-	@$(GCOVR) --add-tracefile $H/coverage/all.json --filter mm/ --print-summary --txt /dev/null \
+	@$(GCOVR) --add-tracefile $H/coverage/all.json --filter mm/ --print-summary --txt $H/coverage/mm.txt \
 		--fail-under-line 98 --fail-under-branch 90
 
 # --- Fuzzing: every tests/fuzz/<name>_fuzz.c is a libFuzzer program; docs/fuzzing.md ---
