@@ -213,7 +213,7 @@ static size_t usable_size(const char *who, const char *freed, const void *p)
 	head = large_of(p);
 	if (head != NULL)
 		return (size_t)head->nr_pages << PAGE_SHIFT;
-	if (!slab_object_of(p, &info) || info.offset != 0)
+	if (!slab_object_of(p, &info) || info.offset != 0 || info.cache->flags & SLAB_INTERNAL)
 		slab_bad_free(who, NULL, p);
 	if (info.tag < TAG_FIRST_SITE)
 		panic("%s: %s object=%p cache=%s", who, freed, p, info.cache->name);

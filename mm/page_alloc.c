@@ -227,7 +227,7 @@ void *alloc_pages_exact(size_t bytes, gfp_t gfp)
 
 void free_pages_exact(void *va, size_t bytes)
 {
-	u32 nr_pages = (u32)div_round_up(bytes, PAGE_SIZE);
+	u64 nr_pages = div_round_up(bytes, PAGE_SIZE);
 	struct page *head;
 
 	if (va == NULL)
@@ -237,5 +237,5 @@ void free_pages_exact(void *va, size_t bytes)
 	    head->order != ORDER_RUN || head->nr_pages != nr_pages)
 		panic("page_alloc: not an exact allocation of this size address=%p bytes=%lu", va,
 		      bytes);
-	page_run_free(head, nr_pages);
+	page_run_free(head, (u32)nr_pages);
 }

@@ -9,8 +9,6 @@
  *
  * Input: operations of 1 to 8 bytes.
  */
-#include "mm/slab_internal.h"
-
 #include <mm/mm.h>
 #include <tests/fuzz/fuzz.h>
 #include <tests/host/machine.h>
@@ -303,17 +301,6 @@ static void free_live(u32 i, bool sensitive)
 	remember_gone(l.p);
 }
 
-/* An object in use of a cache that the manager keeps for itself. */
-static bool is_managers_own(const void *p)
-{
-	struct slab_object_info info;
-
-	return slab_object_of(p, &info) && info.offset == 0 && info.tag >= TAG_FIRST_SITE &&
-	       (info.cache->flags & SLAB_INTERNAL);
-}
-
-/* Of the manager's own objects only a plain free is certain to be refused: ksize() and its users
- * answer for them. */
 static void must_refuse(void *p)
 {
 	p = hide(p);
@@ -321,8 +308,6 @@ static void must_refuse(void *p)
 	for (u32 i = 0; i < NR_CACHES; i++)
 		if (caches[i] != NULL)
 			MUST_PANIC("slab: ", kmem_cache_free(caches[i], p));
-	if (is_managers_own(p))
-		return;
 	MUST_PANIC("ksize: ", (void)ksize(p));
 	MUST_PANIC("kfree: ", kfree_sensitive(p));
 	MUST_PANIC("krealloc: ", (void)krealloc(p, 10, GFP_KERNEL));

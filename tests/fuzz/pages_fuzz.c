@@ -240,7 +240,7 @@ static void op_bad_exact(struct input *in)
 	if (owner_of(pfn) != NULL && *owner_of(pfn) == TAKEN)
 		return;
 	if (how & 2)
-		bytes ^= 1ull << input_below(in, 44); /* more than that is not told apart */
+		bytes ^= 1ull << input_below(in, 64);
 	if (l != NULL && l->order == EXACT && offset == 0 &&
 	    div_round_up(bytes, PAGE_SIZE) == l->nr_pages)
 		return;

@@ -100,6 +100,10 @@ TEST(kmalloc_fault, memory_of_others)
 	free_page(page);
 	EXPECT_BAD_KFREE(page_address(page), "memory of a freed page");
 	EXPECT_BAD_KFREE(slab_of(p), "memory of the allocator itself");
+	EXPECT_PANIC("ksize: memory of the allocator itself", (void)ksize(slab_of(p)));
+	EXPECT_PANIC("krealloc: memory of the allocator",
+	             (void)krealloc(slab_of(p), 9, GFP_KERNEL));
+	EXPECT_PANIC("kfree: memory of the allocator itself", kfree_sensitive(slab_of(p)));
 	kfree(p);
 }
 

@@ -116,6 +116,7 @@ TEST(page_free, exact_with_another_size)
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p, 4 * PAGE_SIZE));
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p, 5 * PAGE_SIZE + 1));
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p, 0));
+	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p, 5 * PAGE_SIZE + 16 * TIB));
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p + 8, 5 * PAGE_SIZE));
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p + PAGE_SIZE, 4 * PAGE_SIZE));
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(page_address(block), PAGE_SIZE));
