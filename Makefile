@@ -269,7 +269,8 @@ test: ## everything: host tests, tool tests, the boot matrix; the last line has 
 	@tools/deps --for test
 	+@$(AGAIN) $(JOBS) test-build
 	+@$(PYTHON) tools/run-steps 'host tests: $(AGAIN) test-host' \
-		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'boots: $(AGAIN) test-boot'
+		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'replays: $(AGAIN) test-replay' \
+		'boots: $(AGAIN) test-boot'
 
 test-build: all $H/tests-$(HOSTCC_NAME) $(BUILD)/strata-test.iso
 
@@ -283,6 +284,13 @@ test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=,
 test-boot: $K/strata32.elf $(BUILD)/strata-test.iso ## the boot matrix: direct, BIOS, UEFI, Bochs; CPUs; memory sizes
 	@$(PYTHON) tools/boot-matrix --qemu $(QEMU) --kernel $< --iso $(BUILD)/strata-test.iso \
 		--logs $(BUILD)/boots --timeout $(TIMEOUT) --only '$(BOOTS)'
+
+test-replay: $K/strata32.elf ## replay every committed trace in the kernel
+	@passed=0; failed=0; for trace in tests/data/traces/*.trace.xz; do \
+		$(RUN_QEMU) --quiet --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
+			--initrd $$trace --append 'quiet replay=kmalloc' && passed=$$((passed + 1)) || \
+			{ echo "$$trace failed: make replay TRACE=$$trace shows why"; failed=$$((failed + 1)); }; \
+	done; echo "$$passed passed, $$failed failed"; [ $$failed = 0 ]
 
 test-tools: $(HOST_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
 	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tests/tools
@@ -369,7 +377,7 @@ help: ## this list
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: fuzz fuzz-build
-.PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools \
+.PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools test-replay \
 	layers coverage mutate deps doctor format check-format compile_commands.json clean help
 
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
