@@ -70,7 +70,8 @@ TEST(slab_layout, records_hold_their_tags_and_bits)
 	}
 }
 
-/* The multiplication that mm/slab_cpu.c uses instead of a division, at the edges of every object. */
+/* The multiplication that mm/slab_cpu.c uses instead of a division, at the edges of every object.
+ */
 static void expect_index(u64 offset, u32 stride)
 {
 	u64 product = offset * c.reciprocal;
