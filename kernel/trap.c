@@ -171,7 +171,10 @@ void trap_handle(struct trap_frame *f)
 	struct trap_recovery *r;
 
 	if (f->vector >= TRAP_FIRST_IRQ) {
+		struct mm_context former = mm_context_enter(CONTEXT_INTERRUPTS);
+
 		irq_dispatch((unsigned)f->vector);
+		mm_context_leave(former);
 		return;
 	}
 	cpu_restore_self();
@@ -189,6 +192,7 @@ bool trap_expect(void (*fn)(void *), void *arg, struct trap_frame *out)
 	struct cpu *cpu = cpu_self();
 	struct trap_frame unwanted;
 	struct trap_recovery r = {.frame = out ? out : &unwanted, .outer = cpu->recovery};
+	struct mm_context context = mm_context_read();
 	u64 flags = irq_save();
 	bool faulted;
 
@@ -197,6 +201,7 @@ bool trap_expect(void (*fn)(void *), void *arg, struct trap_frame *out)
 	faulted = trap_recoverable_call(fn, arg, &r);
 	irq_save(); /* the frame of a fault in fn may have had any flag */
 	cpu->recovery = r.outer;
+	mm_context_leave(context); /* it may have been in a handler of fn's */
 	irq_restore(flags);
 	return faulted;
 }

@@ -87,7 +87,9 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	site_init();              /* numbers the call sites */
 	reclaim_init();           /* nobody to ask yet */
 	init_page_map(map, boot); /* struct page for every frame of RAM */
+	mm_context_init(boot);    /* two for each CPU */
 	cpu_pages_init(boot);     /* empty stacks */
+	mm_context_enter(CONTEXT_THREADS);
 	bootmem_finish(boot);     /* what is left … */
 	init_zones(map);          /* … becomes free blocks */
 	cpu_pages_choose_zones(); /* a request for memory that is not there goes to the next */

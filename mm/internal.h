@@ -4,11 +4,18 @@
 #pragma once
 
 #include <mm/bootmem.h>
+#include <mm/context.h>
 #include <mm/slab.h>
 #include <mm/zone.h>
 
 /* How many CPUs may run: set before mm_init(), 1 if never. */
 extern unsigned mm_nr_cpus;
+
+/* --- context.c --- */
+
+void mm_context_init(struct bootmem *boot);
+unsigned mm_nr_contexts(void);
+struct mm_context *mm_context_of(unsigned id);
 
 /* --- cpu_pages.c --- */
 

@@ -99,7 +99,7 @@ static __noinline void *alloc_zeroed(struct kmem_cache *c, gfp_t gfp, const stru
 }
 
 /* The common way calls nothing, so that it needs no stack frame. */
-void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
+__mm_fast void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
 {
 	struct magazine *m;
 	u64 flags;

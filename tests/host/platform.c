@@ -4,6 +4,7 @@
  * status.
  */
 #include <lib/platform.h>
+#include <mm/context.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
 
@@ -14,10 +15,17 @@
 
 _Thread_local unsigned host_cpu_id;
 _Thread_local bool host_irq_off;
+_Thread_local struct mm_context host_mm_context;
 enum log_level host_log_level = LOG_INFO;
 
 /* Programs without tests are linked without the framework. */
 extern __typeof__(test_current) test_current __attribute__((weak));
+
+void host_cpu_enter(unsigned cpu)
+{
+	host_cpu_id = cpu;
+	mm_context_enter(CONTEXT_THREADS);
+}
 
 void platform_write(const char *text, size_t len)
 {

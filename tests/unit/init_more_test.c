@@ -73,30 +73,36 @@ static void several_cpus(void)
 	void *object[4], *again;
 
 	ASSERT_NOT_NULL(c);
-	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++) {
-		object[host_cpu_id] = kmem_cache_alloc(c, GFP_KERNEL);
+	for (unsigned cpu = 0; cpu < 4; cpu++) {
+		host_cpu_enter(cpu);
+		object[cpu] = kmem_cache_alloc(c, GFP_KERNEL);
 		free_pages(alloc_page(GFP_KERNEL), 0);
 	}
 	kmem_cache_stats(c, &s);
 	EXPECT_EQ(s.nr_live, 4);
-	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++)
-		kmem_cache_free(c, object[host_cpu_id]);
-	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++) {
-		EXPECT_GT(magazine_of_cpu(c, host_cpu_id)->nr, 0);
+	for (unsigned cpu = 0; cpu < 4; cpu++) {
+		host_cpu_enter(cpu);
+		kmem_cache_free(c, object[cpu]);
+	}
+	for (unsigned cpu = 0; cpu < 4; cpu++) {
+		host_cpu_enter(cpu);
+		EXPECT_GT(magazine_of_cpu(c, cpu)->nr, 0);
 		again = kmem_cache_alloc(c, GFP_KERNEL);
-		EXPECT_TRUE(again == object[host_cpu_id]);
+		EXPECT_TRUE(again == object[cpu]);
 		kmem_cache_free(c, again);
 	}
 	kmem_cache_stats(c, &s);
 	EXPECT_EQ(s.nr_live, 0);
 	EXPECT_EQ(s.nr_cached, magazine_objects(c));
 	EXPECT_SOUND(mm_check());
-	host_cpu_id = 3;
+	host_cpu_enter(3);
 	EXPECT_EQ(kmem_cache_destroy(c), 0); /* with every CPU's magazine */
-	for (host_cpu_id = 0; host_cpu_id < 4; host_cpu_id++)
+	for (unsigned cpu = 0; cpu < 4; cpu++) {
+		host_cpu_enter(cpu);
 		drain_cpu_pages();
+	}
 	EXPECT_EQ(cpu_pages_count(), 0);
-	host_cpu_id = 0;
+	host_cpu_enter(0);
 }
 
 TEST(init_more, four_cpus)

@@ -7,6 +7,7 @@
 #include <kernel/trap.h>
 #include <lib/platform.h>
 #include <lib/types.h>
+#include <mm/context.h>
 
 #define SELECTOR_CODE 0x08
 #define SELECTOR_DATA 0x10
@@ -45,6 +46,7 @@ struct cpu {
 	struct cpu *self;
 	u32 id; /* at CPU_ID_OFFSET: cpu_id() */
 	u32 panic_depth;
+	struct mm_context context; /* at MM_CONTEXT_OFFSET: mm_this() */
 	struct trap_recovery *recovery; /* NULL: exceptions are fatal */
 	struct kernel_stack stack[1 + NR_IST];
 	u64 gdt[5];
@@ -52,6 +54,7 @@ struct cpu {
 };
 
 static_assert(offsetof(struct cpu, id) == CPU_ID_OFFSET, "cpu_id() reads struct cpu");
+static_assert(offsetof(struct cpu, context) == MM_CONTEXT_OFFSET, "mm_this() reads struct cpu");
 static_assert(sizeof(struct tss) == 104, "the TSS is the hardware's");
 
 static inline struct cpu *cpu_self(void)

@@ -32,3 +32,33 @@ static inline struct page *page_hint(const void *va)
 		return NULL;
 	return (struct page *)((s64)va >> 8 & ~15l);
 }
+
+/* Where struct cpu keeps the current context's words (kernel/cpu.h asserts it). Volatile: not moved
+ * across what turns interrupts off or on. */
+#define MM_CONTEXT_OFFSET 16
+
+#define mm_this(field)                                                                           \
+	({                                                                                       \
+		__typeof__(((struct mm_context *)0)->field) value_;                              \
+		__asm__ volatile("movq %%gs:%c1, %0"                                             \
+		                 : "=r"(value_)                                                  \
+		                 : "i"(MM_CONTEXT_OFFSET + offsetof(struct mm_context, field))); \
+		value_;                                                                          \
+	})
+
+#define mm_context_read() ((struct mm_context){mm_this(offset), mm_this(pages), mm_this(id)})
+
+#define mm_this_set_(field, value)                                                     \
+	__asm__ volatile("movq %0, %%gs:%c1"                                           \
+	                 :                                                             \
+	                 : "r"((value)->field),                                        \
+	                   "i"(MM_CONTEXT_OFFSET + offsetof(struct mm_context, field)) \
+	                 : "memory")
+
+#define mm_context_write(context_)                   \
+	do {                                         \
+		struct mm_context new_ = (context_); \
+		mm_this_set_(offset, &new_);         \
+		mm_this_set_(pages, &new_);          \
+		mm_this_set_(id, &new_);             \
+	} while (0)

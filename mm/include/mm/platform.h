@@ -12,6 +12,9 @@
  *                                       for any 64-bit value: the struct page of the page that
  * holds it if the value is an address in the direct map and its block's byte is PAGEBLOCK_FULL,
  *                                       otherwise NULL. O(1), no fault, trusts nothing.
+ *   mm_this(field), struct mm_context mm_context_read(void), void mm_context_write(struct
+ * mm_context)                          the current context's words (mm/context.h): one of them in
+ * one instruction, or all
  *   PLATFORM_MAX_PA                     physical addresses at or above it cannot be reached
  */
 #pragma once

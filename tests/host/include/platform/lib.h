@@ -9,9 +9,11 @@
 
 #define MAX_CPUS 256
 
-extern _Thread_local unsigned
-    host_cpu_id; /* a thread sets its own; one thread per number at a time */
+extern _Thread_local unsigned host_cpu_id; /* host_cpu_enter() sets it */
 extern _Thread_local bool host_irq_off;
+
+/* Makes the calling thread this CPU. One thread per number at a time. */
+void host_cpu_enter(unsigned cpu);
 
 static inline unsigned cpu_id(void)
 {

@@ -37,3 +37,9 @@ static inline struct page *page_hint(const void *va)
 		return NULL;
 	return (struct page *)((char *)page_map + (pa >> 12) * 16);
 }
+
+/* A thread's; a thread that is to be another CPU than 0 says so with host_cpu_enter(). */
+extern _Thread_local struct mm_context host_mm_context;
+#define mm_this(field) (host_mm_context.field)
+#define mm_context_read() host_mm_context
+#define mm_context_write(context) ((void)(host_mm_context = (context)))
