@@ -27,16 +27,24 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* The pageblock bytes are there for every address that page_hint() looks up. */
 #define MAX_PFN (PLATFORM_MAX_PA / PAGE_SIZE)
 #define PAGE_MAP_SIZE (MAX_PFN * sizeof(struct page))
-#define PAGEBLOCK_SIZE (MAX_PFN / PAGEBLOCK_PAGES)
+#define PAGEBLOCK_SIZE ((1ull << HOST_RAM_BITS) / PAGE_SIZE / PAGEBLOCK_PAGES)
 
+#if HOST_FIXED
+#define PLACE(region, size, access) ((void)reserve(region, size, access))
+#else
 char *host_ram;
 struct page *page_map;
 u8 *pageblock_map;
+#define PLACE(region, size, access) ((void)((region) = reserve(NULL, size, access)))
+#endif
+
 u64 host_garbage_ram = 2 * MIB, host_garbage_page_map = 32 * MIB;
 
 static struct rng garbage;
+static bool reserved;
 static u64 garbage_left;      /* of host_garbage_page_map */
 static u64 pageblocks_backed; /* the end of the last page of pageblock bytes that was asked for */
 
@@ -47,14 +55,25 @@ static _Noreturn void die(const char *what)
 	exit(1);
 }
 
-static void *reserve(u64 size, int access)
+/* at: where, or NULL for anywhere. */
+static void *reserve(void *at, u64 size, int access)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	void *p = mmap(NULL, size, access, flags, -1, 0);
+	void *p = mmap(at, size, access, flags | (at ? MAP_FIXED_NOREPLACE : 0), -1, 0);
 
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED || (at != NULL && p != at)) /* the latter: a kernel before 4.17 */
 		die("cannot reserve address space for the machine (is `ulimit -v` unlimited?)");
 	return p;
+}
+
+static void reserve_once(void)
+{
+	if (reserved)
+		return;
+	PLACE(host_ram, PLATFORM_MAX_PA, PROT_NONE);
+	PLACE(page_map, PAGE_MAP_SIZE, PROT_NONE);
+	PLACE(pageblock_map, PAGEBLOCK_SIZE, PROT_READ);
+	reserved = true;
 }
 
 static void open_range(void *p, u64 length)
@@ -91,11 +110,7 @@ static void create_ram(u64 base, u64 length)
 
 void host_machine_create(const struct mem_range *range, u32 nr)
 {
-	if (!host_ram) {
-		host_ram = reserve(PLATFORM_MAX_PA, PROT_NONE);
-		page_map = reserve(PAGE_MAP_SIZE, PROT_NONE);
-		pageblock_map = reserve(PAGEBLOCK_SIZE, PROT_READ);
-	}
+	reserve_once();
 	rng_seed(&garbage, 0);
 	garbage_left = host_garbage_page_map;
 	pageblocks_backed = 0;
@@ -111,7 +126,7 @@ void host_machine_create(const struct mem_range *range, u32 nr)
 
 void host_machine_destroy(void)
 {
-	if (!host_ram)
+	if (!reserved)
 		return;
 	close_range(host_ram, PLATFORM_MAX_PA, PROT_NONE);
 	close_range(page_map, PAGE_MAP_SIZE, PROT_NONE);
