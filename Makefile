@@ -256,12 +256,8 @@ replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in
 	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
 		--initrd '$(TRACE)' --append 'replay=kmalloc'
 
-# Exact and repeatable: one clock tick is one guest instruction, and nothing random reaches the guest.
-EXACT := $(addprefix --qemu-arg=,-icount shift=0$(comma)sleep=off -seed 1 \
-	-rtc base=2024-01-01T00:00:00$(comma)clock=vm -nic none)
 bench: $K/strata32.elf ## run the kernel's benchmarks, in guest instructions (use CONFIG=release; BENCH=)
-	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) $(EXACT) --kernel $< \
-		--append 'quiet bench$(if $(BENCH),=$(BENCH))'
+	@$(PYTHON) tools/bench --qemu $(QEMU) --kernel $< --mem $(MEM) --only '$(or $(BENCH),*)' --out $K/bench.txt
 
 # --- Testing ---
 

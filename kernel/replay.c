@@ -90,7 +90,7 @@ static int with_tables(struct replay *r)
 
 int replay_text(const char *text, size_t length, struct replay_result *result)
 {
-	struct replay r = {.result = result};
+	struct replay r = {.result = result, .clock_cost = replay_clock_cost()};
 	size_t caches_bytes = REPLAY_MAX_CACHES * sizeof(struct replay_cache);
 	int err;
 

@@ -37,11 +37,14 @@ struct replay {
 	struct replay_cache *caches; /* REPLAY_MAX_CACHES */
 	u32 nr_caches, last_cache;
 	u64 before_objects, before_other_pages;
+	u64 clock_cost; /* of one measurement of nothing */
 };
 
 /* Note the first fault in the result; return -EINVAL (with the line) and -EFAULT. */
 int replay_bad_line(struct replay *r, const char *why);
 int replay_fault(struct replay *r, const char *why);
+
+u64 replay_clock_cost(void);
 
 /* Creates the caches that the header names. */
 int replay_create_caches(struct replay *r);
