@@ -4,10 +4,9 @@
  * there is none.
  *
  * RAM, page map and pageblock bytes lie at fixed addresses related by two shifts, as in the kernel
- * (kernel/include/platform/mm.h), so that page_hint() costs here what it costs there. Below 40 MiB
- * and from 256 GiB to 80 TiB a Linux process has nothing of its own, unless it was linked for fixed
- * addresses. The sanitizers keep their shadow there: with them the three lie anywhere. Valgrind
- * gives a process 64 GiB: -DHOST_VALGRIND makes all of it smaller.
+ * (kernel/include/platform/mm.h), so that page_hint() costs here what it costs there. A Linux
+ * process has nothing of its own there. The sanitizers keep their shadow at such addresses: with
+ * them the three lie anywhere. -DHOST_SMALL is for valgrind, which gives a process 64 GiB.
  */
 #pragma once
 
@@ -24,15 +23,14 @@
 #define HOST_FIXED 1
 #endif
 
-#ifdef HOST_VALGRIND
+#ifdef HOST_SMALL
 #define HOST_RAM_BITS 34
-#define HOST_RAM (32 * GIB)
-#define HOST_PAGEBLOCKS (96 * MIB)
+#define HOST_RAM (48 * GIB)
 #else
 #define HOST_RAM_BITS 44
 #define HOST_RAM (64 * TIB)
-#define HOST_PAGEBLOCKS (HOST_RAM >> 21)
 #endif
+#define HOST_PAGEBLOCKS (1792 * MIB)
 #define PLATFORM_MAX_PA ((1ull << HOST_RAM_BITS) - GIB)
 
 #if HOST_FIXED
