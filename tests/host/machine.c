@@ -26,6 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#if HOST_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
 
 /* The pageblock bytes are there for every address that page_hint() looks up. */
 #define MAX_PFN (PLATFORM_MAX_PA / PAGE_SIZE)
@@ -88,6 +91,22 @@ static void close_range(void *p, u64 length, int access)
 		die("cannot take the machine's memory back");
 }
 
+/* The next machine's memory is nobody's yet: the sanitizer's marks go, by whole pages of them. */
+static void forget_poison(void)
+{
+#if HOST_ASAN
+	size_t scale, offset;
+	u64 start, end;
+
+	__asan_get_shadow_mapping(&scale, &offset);
+	start = align_up(((u64)host_ram >> scale) + offset, PAGE_SIZE);
+	end = align_down(((u64)(host_ram + PLATFORM_MAX_PA) >> scale) + offset, PAGE_SIZE);
+	if (madvise((void *)start, end - start, MADV_DONTNEED) != 0)
+		die("cannot clear the sanitizer's marks");
+	platform_unpoison(host_ram, PAGE_SIZE << scale); /* the first page's share */
+#endif
+}
+
 static void fill_garbage(void *p, u64 length)
 {
 	u64 *word = p;
@@ -129,6 +148,7 @@ void host_machine_destroy(void)
 	if (!reserved)
 		return;
 	close_range(host_ram, PLATFORM_MAX_PA, PROT_NONE);
+	forget_poison();
 	close_range(page_map, PAGE_MAP_SIZE, PROT_NONE);
 	close_range(pageblock_map, PAGEBLOCK_SIZE, PROT_READ);
 }

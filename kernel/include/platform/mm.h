@@ -24,6 +24,19 @@ static inline bool is_direct_map(const void *va)
 	return (u64)va - DIRECT_MAP_BASE < DIRECT_MAP_SIZE;
 }
 
+/* For the host's address sanitizer. */
+static inline void platform_poison(const void *p, size_t n)
+{
+	(void)p;
+	(void)n;
+}
+
+static inline void platform_unpoison(const void *p, size_t n)
+{
+	(void)p;
+	(void)n;
+}
+
 static inline struct page *page_hint(const void *va)
 {
 	if (unlikely((u64)va >> 47 != 0x1ffff))

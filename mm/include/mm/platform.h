@@ -2,20 +2,32 @@
  * What mm/ needs of the machine beyond lib/platform.h. <platform/mm.h> (the kernel's or the host's,
  * by -I path) supplies as inline functions or macros:
  *
- *   void *phys_to_virt(u64 pa)          the direct map: every byte of RAM has one fixed address
- *   u64 virt_to_phys(const void *va)    only for addresses in the direct map
- *   bool is_direct_map(const void *va)  whether the address lies in the direct map's region (RAM
- * there or not) struct page *page_map               struct page of page frame 0; an array indexed
- * by page frame number u8 *pageblock_map                   one byte for each 2 MiB block of
- * physical addresses, indexed by pfn >> 9: an enum pageblock_state; 0 for every block without RAM
- *   struct page *page_hint(const void *va)
- *                                       for any 64-bit value: the struct page of the page that
+ * void *phys_to_virt(u64 pa): the direct map; every byte of RAM has one fixed address.
+ *
+ * u64 virt_to_phys(const void *va): only for addresses in the direct map.
+ *
+ * bool is_direct_map(const void *va): the address lies in the direct map's region, RAM there or
+ * not.
+ *
+ * struct page *page_map: struct page of page frame 0; an array indexed by page frame number.
+ *
+ * u8 *pageblock_map: a byte for each 2 MiB block of physical addresses, indexed by pfn >> 9: an
+ * enum pageblock_state; 0 for every block without RAM.
+ *
+ * struct page *page_hint(const void *va): for any 64-bit value. The struct page of the page that
  * holds it if the value is an address in the direct map and its block's byte is PAGEBLOCK_FULL,
- *                                       otherwise NULL. O(1), no fault, trusts nothing.
- *   mm_this(field), struct mm_context mm_context_read(void), void mm_context_write(struct
- * mm_context)                          the current context's words (mm/context.h): one of them in
- * one instruction, or all
- *   PLATFORM_MAX_PA                     physical addresses at or above it cannot be reached
+ * otherwise NULL. O(1), no fault, trusts nothing.
+ *
+ * mm_this(field), struct mm_context mm_context_read(void), void mm_context_write(struct
+ * mm_context): the current context's words (mm/context.h), one of them in one instruction, or all.
+ *
+ * PLATFORM_MAX_PA: physical addresses at or above it cannot be reached.
+ *
+ * void platform_poison(const void *p, size_t n), platform_unpoison(const void *p, size_t n): what
+ * lies there may not be touched from now on, or may again. Nothing in the kernel; on the host under
+ * the address sanitizer an access to poisoned bytes ends the run with its report. Contents stay. p
+ * is 8-byte aligned; n is any number: of an 8-byte word that is poisoned from its middle on, only
+ * the start may be touched. Memory that goes back to the page allocator must not be poisoned.
  */
 #pragma once
 

@@ -15,8 +15,12 @@
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||       \
-    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define HOST_ASAN 1
+#else
+#define HOST_ASAN 0
+#endif
+#if HOST_ASAN || defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer) || \
     __has_feature(memory_sanitizer)
 #define HOST_FIXED 0
 #else
@@ -80,6 +84,26 @@ static inline struct page *page_hint(const void *va)
 	if (pa >= PLATFORM_MAX_PA || pageblock_map[pa >> 21] != PAGEBLOCK_FULL)
 		return NULL;
 	return (struct page *)((char *)page_map + (pa >> 12) * 16);
+}
+#endif
+
+#if HOST_ASAN
+/* Of the sanitizer's runtime. (Not its header: nothing of the C library may be seen here.) */
+void __asan_poison_memory_region(const volatile void *p, size_t n);
+void __asan_unpoison_memory_region(const volatile void *p, size_t n);
+#define platform_poison(p, n) __asan_poison_memory_region(p, n)
+#define platform_unpoison(p, n) __asan_unpoison_memory_region(p, n)
+#else
+static inline void platform_poison(const void *p, size_t n)
+{
+	(void)p;
+	(void)n;
+}
+
+static inline void platform_unpoison(const void *p, size_t n)
+{
+	(void)p;
+	(void)n;
 }
 #endif
 
