@@ -6,7 +6,8 @@
  * RAM, page map and pageblock bytes lie at fixed addresses related by two shifts, as in the kernel
  * (kernel/include/platform/mm.h), so that page_hint() costs here what it costs there. A Linux
  * process has nothing of its own there. The sanitizers keep their shadow at such addresses: with
- * them the three lie anywhere. -DHOST_SMALL is for valgrind, which gives a process 64 GiB.
+ * them the three lie anywhere. -DHOST_SMALL is for valgrind, which gives a process 64 GiB; the
+ * constants that it adds are parts of the processor's addresses and cost no instruction.
  */
 #pragma once
 
@@ -30,16 +31,18 @@
 #ifdef HOST_SMALL
 #define HOST_RAM_BITS 34
 #define HOST_RAM (48 * GIB)
+#define HOST_PAGE_MAP (1920 * MIB)
 #else
 #define HOST_RAM_BITS 44
 #define HOST_RAM (64 * TIB)
+#define HOST_PAGE_MAP (HOST_RAM >> 8)
 #endif
 #define HOST_PAGEBLOCKS (1792 * MIB)
 #define PLATFORM_MAX_PA ((1ull << HOST_RAM_BITS) - GIB)
 
 #if HOST_FIXED
 #define host_ram ((char *)HOST_RAM) /* physical address 0 */
-#define page_map ((struct page *)(HOST_RAM >> 8))
+#define page_map ((struct page *)HOST_PAGE_MAP)
 #define pageblock_map ((u8 *)HOST_PAGEBLOCKS)
 #else
 extern char *host_ram;
@@ -73,7 +76,7 @@ static inline struct page *page_hint(const void *va)
 		return NULL;
 	if (unlikely(*(const volatile u8 *)&pageblock[(u64)va >> 21] != PAGEBLOCK_FULL))
 		return NULL;
-	return (struct page *)((u64)va >> 8 & ~15ul);
+	return (struct page *)(((u64)va >> 8 & ~15ul) + HOST_PAGE_MAP - (HOST_RAM >> 8));
 }
 #else
 /* 16 is sizeof(struct page), which is not known yet here; mm/page.h asserts it. */
