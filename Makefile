@@ -51,6 +51,8 @@ TIME ?=
 #? SAMPLE (all): how many mutants mutate tries, always the same ones; MUTATE: more options of tools/mutate
 SAMPLE ?=
 MUTATE ?=
+#? BENCH_HOST (none): more options of tests/bench/host/bench_host.py, for bench-host: '--only mix,hot_*'
+BENCH_HOST ?=
 #? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
 BOOTS ?= *
 
@@ -342,6 +344,46 @@ fuzz: ## fuzz the parsers and the allocators against their models (FUZZ=, TIME=)
 	@$(PYTHON) tests/fuzz/run.py --bin $Z --jobs $(shell getconf _NPROCESSORS_ONLN) \
 		$(if $(FUZZ),--only '$(FUZZ)') $(if $(TIME),--time '$(TIME)')
 
+# --- Benchmarks on this machine, beside other allocators; docs/benchmarks-host.md ---
+
+B := $H/bench
+BENCH_CFLAGS := -std=gnu11 -O2 -g -pthread -fno-pie -fno-omit-frame-pointer -momit-leaf-frame-pointer \
+	-fno-strict-aliasing -fno-common $(WARN) $(EXTRA_CFLAGS)
+bench_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \
+	$(if $(filter tests/host/% tests/bench/host/%,$1),,-include tests/host/include/rename.h)
+# The machine under Strata twice: what valgrind can hold, and one of terabytes.
+BENCH_C := $(PORTABLE_C) kernel/trace.c $(addprefix tests/host/,boot.c machine.c platform.c)
+BENCH_FLAVOURS := small wide strata malloc none
+bench_define_small := -DHOST_SMALL
+bench_define_strata := -DHOST_SMALL -DSUBJECT_STRATA
+bench_define_malloc := -DHOST_SMALL -DSUBJECT_MALLOC
+bench_define_none := -DHOST_SMALL -DSUBJECT_NONE
+ifneq ($(filter bench-host% fragmentation% test-tools test-build $B/%,$(MAKECMDGOALS)),)
+$(call stamp,$B/flags,$(HOSTCC) $(BENCH_CFLAGS))
+$(call stamp,$B/link,$(BENCH_C))
+endif
+
+define bench_flavour
+$B/$1/%.c.o: %.c $B/flags
+	$$(call say,HOSTCC,$$<)
+	@mkdir -p $$(@D)
+	$$Q$$(HOSTCC) $$(BENCH_CFLAGS) $$(bench_define_$1) $$(call bench_includes,$$<) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach f,$(BENCH_FLAVOURS),$(eval $(call bench_flavour,$f)))
+$B/small.a $B/wide.a: $B/%.a: $(foreach c,$(BENCH_C),$B/%/$c.o) $B/link
+	@rm -f $@
+	$Q$(AR) rcs $@ $(filter %.o,$^)
+BENCH_HOST_C := $(wildcard tests/bench/host/*.c)
+BENCH_PROGRAMS := $(addprefix $B/bench-,strata malloc none)
+$(BENCH_PROGRAMS): $B/bench-%: $(foreach c,$(BENCH_HOST_C),$B/%/$c.o) $B/small.a
+	$(call say,HOSTLD,$@)
+	$Q$(HOSTCC) $(BENCH_CFLAGS) -no-pie -o $@ $^
+
+bench-host: ## time kmalloc beside mimalloc, jemalloc, tcmalloc and glibc on this machine (BENCH_HOST=)
+	@tools/deps --for bench-host
+	+@$(AGAIN) $(JOBS) $(BENCH_PROGRAMS)
+	@$(PYTHON) tests/bench/host/bench_host.py --bin $B --out $(BUILD)/bench-host.json $(BENCH_HOST)
+
 mutate: ## break mm/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE='--file mm/buddy.c')
 	@tools/deps --for build
 	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate $(if $(SAMPLE),--sample $(SAMPLE)) $(MUTATE)
@@ -372,10 +414,11 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: fuzz fuzz-build
+.PHONY: fuzz fuzz-build bench-host
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools test-replay \
 	layers coverage mutate deps doctor format check-format compile_commands.json clean help
 
+-include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
 -include $(COV_OBJ:.o=.d) $(KERNEL_OBJ:.o=.d) $(HOST_TEST_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
 	$(HOST_MAIN_C:%=$H/plain/%.d)

@@ -1,0 +1,165 @@
+"""tests/bench/host/bench_host.py: what it makes of the programs' figures, against programs that print known ones; its usage."""
+
+import importlib.util
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+from contextlib import redirect_stderr, redirect_stdout
+
+DRIVER = os.path.abspath(os.path.join("tests", "bench", "host", "bench_host.py"))
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("bench_host", DRIVER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bench = load()
+
+# Prints the same figures for every workload: those of its name in the folder, a line for each run.
+PROGRAM = """#!/bin/sh
+here=$(dirname "$0"); me=$(basename "$0")${LD_PRELOAD:+-$(basename "$LD_PRELOAD")}
+echo "$me $*" >> "$here/log"
+cat "$here/$me.figures"
+"""
+
+
+class Driver(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        for name in ("none", "strata", "malloc"):
+            self.write("bench-" + name, PROGRAM, 0o755)
+        self.write("lib.so", "not a library: the loader says so and goes on")
+        for name in ("none", "strata", "malloc", "malloc-lib.so"):
+            self.figures(name, "pair 10")
+        bench.LIBRARIES.clear()
+        bench.LIBRARIES["mimalloc"] = "lib.so"
+        bench.FOLDERS[:] = [self.folder.name]
+
+    def write(self, name, text, mode=0o644):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(path, stat.S_IMODE(mode))
+
+    def figures(self, name, text):
+        self.write("bench-%s.figures" % name, text + "\n")
+
+    def run_driver(self, *options):
+        """(status, output, error)"""
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = bench.main(["--bin", self.folder.name, "--no-count", *options])
+        return status, out.getvalue(), err.getvalue()
+
+    def test_ratio_and_a_goal_met(self):
+        self.figures("strata", "pair 4")
+        status, out, _ = self.run_driver("--only", "hot_64")
+        self.assertEqual(status, 0)
+        self.assertIn("| `hot_64 pair` | 10.0 | 4.00 | 10.0 | 10.0 | 0.40 | 0.80 x mimalloc: met, 0.40 |", out)
+        self.assertIn("Goals: 1 met, 0 missed", out)
+
+    def test_a_goal_missed(self):
+        self.figures("strata", "pair 9")
+        self.assertIn("0.80 x mimalloc: **missed**, 0.90", self.run_driver("--only", "hot_64")[1])
+
+    def test_a_footprint_is_compared_with_live_bytes(self):
+        self.figures("strata", "live_bytes 1000\nfootprint 1.3")
+        out = self.run_driver("--only", "mix_footprint")[1]
+        self.assertIn("1.12: **missed**, 1.30", out)
+        self.assertNotIn("live_bytes", out)
+
+    def test_a_batch_is_judged_by_both_halves(self):
+        for name in ("none", "malloc", "malloc-lib.so"):
+            self.figures(name, "alloc 10\nfree 10")
+        self.figures("strata", "alloc 15\nfree 4")
+        out = self.run_driver("--only", "batch_256")[1]
+        self.assertIn("| `batch_256 random pair` | 20.0 | 19.0 | 20.0 | 20.0 | 0.95 | 1.00 x mimalloc: met, 0.95 |", out)
+
+    def test_allocators_alternate_inside_each_repetition(self):
+        self.run_driver("--only", "hot_64", "--repetitions", "2")
+        with open(os.path.join(self.folder.name, "log"), encoding="utf-8") as log:
+            names = [line.split()[0] for line in log]
+        self.assertEqual(names, ["bench-none", "bench-strata", "bench-malloc-lib.so", "bench-malloc"] * 2)
+
+    def test_a_ratio_is_the_median_of_the_repetitions_ratios(self):
+        figure = {"values": {"strata": [1, 10, 30], "mimalloc": [1, 20, 10]}}
+        self.assertEqual(bench.ratio(figure), 1)
+
+    def test_all_values_are_kept(self):
+        out = os.path.join(self.folder.name, "out.json")
+        self.run_driver("--only", "hot_64", "--repetitions", "3", "--out", out)
+        with open(out, encoding="utf-8") as text:
+            figure = json.load(text)["figures"][0]
+        self.assertEqual((figure["work"], figure["metric"], figure["unit"]), ("hot_64", "pair", "ns"))
+        self.assertEqual(figure["values"]["strata"], [10, 10, 10])
+
+    def test_a_program_that_fails_ends_the_run_with_its_line(self):
+        self.write("bench-strata", "#!/bin/sh\necho PANIC: slab: double free >&2\nexit 37\n", 0o755)
+        status, _, err = self.run_driver("--only", "hot_64")
+        self.assertEqual(status, 1)
+        self.assertEqual(err, "bench-host: --blocks 15 hot_64 on strata ended with 37: PANIC: slab: double free\n")
+
+    def test_wrong_usage(self):
+        for options, part in ((["--bogus"], "unrecognized"), (["--only", "nothing"], "no workload matches"),
+                              (["--repetitions", "0"], "at least 1"), (["--trace", "nowhere"], "no trace nowhere"),
+                              (["--allocator", "x=/nowhere"], "NAME=LIBRARY")):
+            status, _, err = self.run_driver(*options)
+            self.assertEqual((status, err.count("\n")), (64, 1), options)
+            self.assertIn(part, err)
+
+    def test_what_is_not_installed_or_built_is_named(self):
+        bench.LIBRARIES["other"] = "libother.so"
+        self.assertEqual(self.run_driver()[0::2],
+                         (69, "bench-host: libother.so is not installed (tools/deps --for bench-host)\n"))
+        os.remove(os.path.join(self.folder.name, "bench-none"))
+        status, _, err = self.run_driver()
+        self.assertEqual(status, 69)
+        self.assertIn("make bench-host builds it", err)
+
+    def test_help(self):
+        done = subprocess.run([sys.executable, DRIVER, "--help"], stdout=subprocess.PIPE, check=True)
+        self.assertIn(b"--repetitions", done.stdout)
+
+
+BIN = os.path.join(os.environ.get("BUILD", "build"), "host", "bench")
+
+
+@unittest.skipUnless(os.access(os.path.join(BIN, "bench-strata"), os.X_OK), "make bench-host builds the programs")
+class Program(unittest.TestCase):
+    """The programs themselves, on the two subjects that every machine has."""
+
+    def run_program(self, name, *arguments):
+        done = subprocess.run([os.path.join(BIN, "bench-" + name), *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_every_workload_runs_and_prints_figures(self):
+        works = [("hot_16",), ("hot_runtime", "100"), ("hot_mixed",), ("hot_page",), ("batch_256", "random"),
+                 ("batch_page", "reverse"), ("mix", "1000"), ("mix_footprint", "1000"), ("threads_hot",),
+                 ("producer_consumer",), ("replay", "tests/fuzz/seeds/trace/every-kind")]
+        for subject in ("strata", "malloc", "none"):
+            for work in works:
+                status, out, err = self.run_program(subject, "--blocks", "1", *work)
+                self.assertEqual((status, err), (0, ""), (subject, work))
+                for line in out.splitlines():
+                    self.assertGreaterEqual(float(line.split()[1]), 0)
+                self.assertTrue(out)
+
+    def test_wrong_usage_is_one_line(self):
+        for arguments in ((), ("nothing",), ("--blocks", "0", "mix"), ("mix", "0"), ("batch_256", "sideways"),
+                          ("replay", "nowhere"), ("replay", "tests/fuzz/seeds/trace/wrong"), ("hot_runtime",)):
+            status, _, err = self.run_program("strata", *arguments)
+            self.assertEqual((status, err.count("\n")), (64, 1), (arguments, err))
+
+
+if __name__ == "__main__":
+    unittest.main()
