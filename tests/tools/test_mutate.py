@@ -1,7 +1,10 @@
 """tools/mutate: which changes it makes of C text, which it leaves alone, the list of equivalents, and its usage."""
 
+import collections
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +12,9 @@ import tempfile
 import unittest
 
 MUTATE = os.path.abspath(os.path.join("tools", "mutate"))
+sys.path.insert(0, os.path.dirname(MUTATE))
+
+from mutation import changes, program, schema  # noqa: E402
 
 
 def load():
@@ -24,7 +30,7 @@ mutate = load()
 def changed(body):
     """The mutated lines of a function with this body."""
     source = "int f(int a, int b)\n{\n\t%s\n}\n" % body
-    return [m.new for m in mutate.mutants_of("mm/x.c", source)]
+    return [m.new for m in changes.mutants_of("mm/x.c", source)]
 
 
 class Changes(unittest.TestCase):
@@ -62,7 +68,7 @@ class Changes(unittest.TestCase):
                      "/* a < b */", '"a < b";'):
             self.assertEqual(changed(text), [], text)
         self.assertEqual(changed('panic("x %d", a + 1);'), [";"])
-        self.assertEqual(list(mutate.mutants_of("x", "#define f(a) { return a < 1; }\nstatic int t[] = {1, 2};\n")), [])
+        self.assertEqual(list(changes.mutants_of("x", "#define f(a) { return a < 1; }\nstatic int t[] = {1, 2};\n")), [])
 
     def test_pointers_are_not_operators(self):
         self.assertEqual(changed("return f(&a, *b, -c);"), [])
@@ -77,15 +83,15 @@ class Places(unittest.TestCase):
     SOURCE = "int f(void)\n{\n\treturn a < b;\n}\n"
 
     def test_a_mutant_is_known_by_its_text(self):
-        [one] = mutate.mutants_of("mm/x.c", self.SOURCE)
-        [moved] = mutate.mutants_of("mm/x.c", "/* more\n */\n" + self.SOURCE)
+        [one] = changes.mutants_of("mm/x.c", self.SOURCE)
+        [moved] = changes.mutants_of("mm/x.c", "/* more\n */\n" + self.SOURCE)
         self.assertNotEqual(one.line, moved.line)
-        self.assertEqual(mutate.key(one), mutate.key(moved))
+        self.assertEqual(changes.key(one), changes.key(moved))
         self.assertEqual(mutate.rank(one, "1"), mutate.rank(moved, "1"))
         self.assertNotEqual(mutate.rank(one, "1"), mutate.rank(one, "2"))
 
     def test_the_change_is_where_it_says(self):
-        [m] = mutate.mutants_of("mm/x.c", self.SOURCE)
+        [m] = changes.mutants_of("mm/x.c", self.SOURCE)
         self.assertEqual(self.SOURCE[:m.start] + m.text + self.SOURCE[m.end:], self.SOURCE.replace("<", "<="))
 
 
@@ -97,21 +103,147 @@ class Equivalents(unittest.TestCase):
             return mutate.read_equivalents(f.name)
 
     def test_an_entry_is_what_is_printed(self):
-        [m] = mutate.mutants_of("mm/x.c", Places.SOURCE)
-        self.assertEqual(list(self.read("# a reason\n" + mutate.shown(m))), [mutate.key(m)])
+        [m] = changes.mutants_of("mm/x.c", Places.SOURCE)
+        self.assertEqual(list(self.read("# a reason\n" + changes.shown(m))), [changes.key(m)])
+
+    def test_the_second_of_two_that_read_the_same(self):
+        twice = list(changes.mutants_of("mm/x.c", "int f(void)\n{\n\tg();\n\tg();\n}\n"))
+        self.assertEqual([changes.key(m)[1] for m in twice], ["f", "f #2"])
+        self.assertEqual(list(self.read("# a reason\n" + changes.shown(twice[1]))), [changes.key(twice[1])])
 
     def test_a_dropped_statement(self):
-        [m] = [m for m in mutate.mutants_of("mm/x.c", "int f(void)\n{\n\tg();\n}\n") if m.what == "dropped"]
-        self.assertEqual(list(self.read("# a reason\n" + mutate.shown(m) + mutate.shown(m))), [mutate.key(m)])
+        [m] = [m for m in changes.mutants_of("mm/x.c", "int f(void)\n{\n\tg();\n}\n") if m.what == "dropped"]
+        self.assertEqual(list(self.read("# a reason\n" + changes.shown(m) + changes.shown(m))), [changes.key(m)])
 
     def test_an_entry_without_a_reason_is_refused(self):
         for text in ("mm/x.c: f\n    - a\n    + b\n", "# r\n\nmm/x.c: f\n    - a\n    + b\n", "what?\n"):
-            with self.assertRaises(SystemExit) as refused:
+            with self.assertRaises(mutate.Refused) as refused:
                 self.read(text)
             self.assertIn(".txt:", str(refused.exception))
 
     def test_the_project_s_list_is_read(self):
         self.assertIsInstance(mutate.read_equivalents(mutate.EQUIVALENT), dict)
+
+
+class Schemata(unittest.TestCase):
+    SOURCE = """static int last;
+static int f(int a, int b)
+{
+\tstatic int calls;
+\tif (a < b)
+\t\tgoto out;
+\tcalls += 1;
+out:
+\treturn calls + a;
+}
+static void g(void)
+{
+\tlast = f(last, 2);
+}
+"""
+    MAIN = """
+#include <stdio.h>
+#include <stdlib.h>
+unsigned mutant_now;
+unsigned char mutant_entered[8];
+int main(int argc, char **argv)
+{
+\tmutant_now = (unsigned)atoi(argv[1]);
+\tint result = argc > 2 ? (g(), last) : f(2, 2);
+\tprintf("%d %d%d%d %s %d", result, mutant_entered[4], mutant_entered[5], mutant_entered[6], __FILE__, __LINE__);
+}
+"""
+
+    def run_each(self, source, answers):
+        """{mutant's new text: output}; the unchanged program's is under ""."""
+        mutants = dict(enumerate(changes.mutants_of("mm/x.c", source), schema.FIRST_ID))
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.c")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(schema.write("mm/x.c", source, mutants.items(), 5) + self.MAIN)
+            subprocess.run(["gcc", "-w", "-o", path + ".out", path], check=True)
+            for number in [0, *mutants]:
+                text = mutants[number].new if number else ""
+                answers[text] = subprocess.run([path + ".out", str(number)], stdout=subprocess.PIPE, check=True,
+                                               text=True).stdout
+        return answers
+
+    def test_one_program_holds_all_mutants(self):
+        line = self.SOURCE.count("\n") + self.MAIN[:self.MAIN.index("printf")].count("\n") + 1
+        answers = self.run_each(self.SOURCE, {})
+        self.assertEqual(answers[""], "3 010 mm/x.c %d" % line)
+        self.assertEqual(answers["if (a <= b)"][0], "2")
+        self.assertEqual(answers["calls += 2;"][0], "4")
+        self.assertEqual(answers["calls -= 1;"][0], "1")
+        self.assertEqual(answers["return calls - a;"], "-1 010 mm/x.c %d" % line)
+
+    def test_what_does_not_compile_is_blamed_on_its_mutant(self):
+        self.assertEqual(schema.blamed("mm/x.c:12003:5: error: no\nmm/x.c:13001:1: warning: y\nmm/x.c:9:1: error: z\n"),
+                         {12})
+
+    def test_functions_are_numbered_as_they_stand(self):
+        self.assertEqual(schema.function_names("mm/x.c", self.SOURCE), ["mm/x.c:f", "mm/x.c:g"])
+
+
+class Servers(unittest.TestCase):
+    """Judge against a server that answers as told."""
+
+    class Judge(program.Judge):
+        def __init__(self, answers):  # pylint: disable=super-init-not-called
+            [self.mutant] = changes.mutants_of("mm/x.c", Places.SOURCE)
+            self.schemata = self
+            self.number, self.invalid = {self.mutant: 10}, set()
+            self.order, self.boots = {"mm/x.c:f": [4, 2, 7]}, set()
+            self.answers, self.asked = answers, []
+
+        def run(self, flavour, number, boots, tests):
+            self.asked.append((flavour.name, tests))
+            return self.answers[flavour.name].pop(0) if tests else ("passed", -1)
+
+        def name(self, test):
+            return str(test)
+
+    def verdict(self, plain, sane):
+        judge = self.Judge({"plain": plain, "sane": sane})
+        return judge.judge(judge.mutant), judge.asked
+
+    def test_killed_without_sanitizers(self):
+        result, asked = self.verdict([("failed", 2)], [])
+        self.assertEqual(result, program.Verdict("killed", "2 failed (plain)"))
+        self.assertEqual(asked, [("plain", [4, 2, 7])])
+
+    def test_killed_with_sanitizers(self):
+        self.assertEqual(self.verdict([("passed", 7)], [("failed", 4)])[0].result, "killed")
+
+    def test_survived(self):
+        self.assertEqual(self.verdict([("passed", 7)], [("passed", 7)])[0], program.Verdict("survived", ""))
+
+    def test_a_test_that_never_ends_is_passed_over(self):
+        result, asked = self.verdict([("timeout", 4), ("crashed", 7)], [])
+        self.assertEqual(result.result, "killed")
+        self.assertEqual(asked, [("plain", [4, 2, 7]), ("plain", [2, 7])])
+
+    def test_timed_out_is_not_killed(self):
+        result, _ = self.verdict([("timeout", 2), ("passed", 7)], [("timeout", 2), ("passed", 7)])
+        self.assertEqual(result, program.Verdict("timed out", "2"))
+
+
+class Goals(unittest.TestCase):
+    def end(self, killed, survived, late, *options):
+        total = collections.Counter({"killed": killed, "survived": survived, "timed out": late})
+        with contextlib.redirect_stdout(io.StringIO()):
+            return mutate.verdict(mutate.read_options(["--file", "mm/check.c", *options]), total)
+
+    def test_the_goal(self):
+        self.assertEqual(self.end(95, 5, 0), 0)
+        self.assertEqual(self.end(94, 6, 0), 1)
+        self.assertEqual(self.end(94, 0, 6), 1, "a time-out is no kill")
+        self.assertEqual(self.end(94, 6, 0, "--goal", "94"), 0)
+        self.assertEqual(self.end(0, 0, 0), 1, "nothing was tried")
+
+    def test_an_equivalent_that_is_killed(self):
+        self.assertEqual(self.end(0, 5, 0, "--equivalents"), 0)
+        self.assertEqual(self.end(1, 4, 0, "--equivalents"), 1)
 
 
 class Program(unittest.TestCase):
@@ -133,10 +265,15 @@ class Program(unittest.TestCase):
         self.assertIn("9 mutants", one)
 
     def test_wrong_usage(self):
-        for options in (("--file", "mm/none.c"), ("--jobs", "0"), ("--what",)):
+        for options in (("--file", "mm/none.c"), ("--jobs", "0"), ("--what",), ("--sample", "x"), ("--goal", "101")):
             code, out = self.run_it(*options)
-            self.assertEqual(code, 2, options)
-            self.assertIn("mutate: ", out)
+            self.assertEqual(code, 64, options)
+            self.assertRegex(out, r"^mutate: [^\n]+\n$")
+
+    def test_help(self):
+        code, out = self.run_it("--help")
+        self.assertEqual(code, 0)
+        self.assertIn("--sample", out)
 
 
 if __name__ == "__main__":

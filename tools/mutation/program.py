@@ -1,0 +1,249 @@
+"""Builds the host tests with all chosen mutants in them, and judges mutants by running it.
+
+The tree that is built is a copy, made by the project's own Makefile: its mutated sources are those of schema.py, and
+runner.c takes the place of the tests' main program. It is built twice, without sanitizers and with them.
+"""
+
+import os
+import shutil
+import subprocess
+import threading
+from typing import NamedTuple, Optional
+
+from mutation import schema
+from mutation.changes import Mutant
+
+FOLDERS = ("Makefile", "lib", "mm", "boot", "kernel", "tests", "iso")  # what the Makefile's host tests need
+BUILDS = ("plain", "sane", "work")  # the folders in the copy that are made there
+RUNNER = "tools/mutation/runner.c"
+QUIET = {"ASAN_OPTIONS": "symbolize=0:exitcode=37", "UBSAN_OPTIONS": "symbolize=0:exitcode=37"}
+
+
+class BuildError(Exception):
+    pass
+
+
+def read(path: str) -> str:
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+class Tree:
+    """The copy: a file is written only when it differs, so a second run builds little."""
+
+    def __init__(self, path: str):
+        self.path, self.own = path, {}  # type: ignore[var-annotated]
+        self.own = {"tests/test.inc": read("tests/test.c"), "tests/test.c": "", "tests/host/main.c": read(RUNNER)}
+        self.copy()
+
+    def put(self, name: str, text: str) -> None:
+        path = os.path.join(self.path, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if not os.path.exists(path) or read(path) != text:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+
+    def copy(self) -> None:
+        wanted = set(self.own)
+        for folder in FOLDERS:
+            for root, dirs, names in os.walk(folder) if os.path.isdir(folder) else [("", [], [folder])]:
+                dirs[:] = [d for d in dirs if d not in ("data", "fuzz", "__pycache__")]
+                wanted.update(os.path.join(root, name) for name in names)
+        for root, dirs, names in os.walk(self.path):
+            dirs[:] = [d for d in dirs if root != self.path or d not in BUILDS]
+            for name in names:
+                if os.path.relpath(os.path.join(root, name), self.path) not in wanted:
+                    os.remove(os.path.join(root, name))
+        self.sources = {}
+        for name in sorted(wanted):
+            if name.endswith((".c", ".h", ".inc", "Makefile", ".mk")):
+                self.sources[name] = self.own.get(name) if name in self.own else read(name)
+            else:
+                copy = os.path.join(self.path, name)
+                os.makedirs(os.path.dirname(copy), exist_ok=True)
+                shutil.copyfile(name, copy)
+
+    def write(self, mutated: dict[str, str]) -> None:
+        for name, text in {**self.sources, **mutated}.items():
+            self.put(name, text)
+
+
+class Flavour(NamedTuple):
+    name: str
+    options: tuple[str, ...]
+    slower: int  # than without sanitizers
+    patience: int  # in so many tests a mutant may time out
+
+
+PLAIN = Flavour("plain", ("SANITIZE=",), 1, 6)
+SANE = Flavour("sane", (), 4, 2)
+
+
+def build(tree: Tree, flavour: Flavour, hostcc: str, jobs: int) -> tuple[str, str]:
+    """(the program, the messages of a build that failed)."""
+    program = "%s/host/tests-%s" % (flavour.name, "clang" if "clang" in hostcc else "gcc")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", "--no-print-directory", "-k", "-j%d" % jobs, "BUILD=" + flavour.name,
+                           "HOSTCC=" + hostcc, "EXTRA_CFLAGS=-w -g0 -Werror=implicit-function-declaration", *flavour.options, program], cwd=tree.path,
+                          env={**environment, "LC_ALL": "C"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", check=False)
+    return os.path.join(tree.path, program), done.stdout if done.returncode else ""
+
+
+class Schemata:
+    """The mutants in their files, numbered; those that do not compile are found and left out."""
+
+    def __init__(self, tree: Tree, files: list[str], mutants: list[Mutant]):
+        self.tree, self.files = tree, files
+        self.numbered = dict(enumerate(mutants, schema.FIRST_ID))
+        self.number = {m: n for n, m in self.numbered.items()}
+        self.functions = [f for file in files for f in schema.function_names(file, tree.sources[file])]
+        self.invalid: set[Mutant] = set()
+
+    def write(self) -> None:
+        texts, at = {}, 0
+        for file in self.files:
+            inside = [(n, m) for n, m in self.numbered.items() if m.file == file and m not in self.invalid]
+            texts[file] = schema.write(file, self.tree.sources[file], inside, at)
+            at += len(schema.function_names(file, self.tree.sources[file]))
+        self.tree.write(texts)
+
+    def build(self, flavour: Flavour, hostcc: str, jobs: int) -> str:
+        while True:
+            self.write()
+            program, messages = build(self.tree, flavour, hostcc, jobs)
+            if not messages:
+                return program
+            wrong = {self.numbered[n] for n in schema.blamed(messages) if n in self.numbered} - self.invalid
+            if not wrong:
+                lines = [line for line in messages.splitlines() if not line.startswith("  HOST")]
+                raise BuildError("\n".join(lines[-40:]))
+            self.invalid |= wrong
+
+
+class Server:
+    """One process of runner.c."""
+
+    def __init__(self, program: str, boots: bool):
+        command = [program, "unbooted"] if boots else [program]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **QUIET}, stderr=subprocess.DEVNULL)
+
+    def send(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def receive(self) -> list[str]:
+        assert self.process.stdout
+        words = self.process.stdout.readline().split()
+        if not words:
+            raise BuildError("the test program ended by itself, with status %s" % self.process.wait())
+        return words
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+class Test(NamedTuple):
+    number: int
+    name: str
+    status: str
+    us: int
+    entered: frozenset[int]
+
+
+def list_tests(server: Server) -> tuple[frozenset[int], list[Test]]:
+    """The functions that the boot enters, and the tests."""
+    server.send("tests")
+    tests: list[Test] = []
+    for words in iter(server.receive, ["end"]):
+        functions = words[3].split(",")[:-1] if len(words) > 3 else []
+        tests.append(Test(len(tests) - 1, words[0], words[1], int(words[2]), frozenset(map(int, functions))))
+    return tests[0].entered, tests[1:]
+
+
+class Verdict(NamedTuple):
+    result: str  # killed, survived, timed out, invalid
+    by: str  # which test
+
+
+class Judge:
+    """Runs the tests that enter a mutant's function: short ones first, those that enter few functions before others."""
+
+    FACTOR = 5  # times what a test takes alone is its limit
+    LONG_US = 10000
+
+    def __init__(self, schemata: Schemata, programs: dict[Flavour, str]):
+        self.schemata, self.programs = schemata, programs
+        self.servers = threading.local()
+        self.opened: list[Server] = []
+        self.tests: list[Test] = []
+        booted, self.tests = list_tests(self.server(PLAIN, False))
+        self.sorted = sorted(self.tests, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.number))
+        self.order: dict[str, list[int]] = {}
+        self.boots: set[str] = set()
+        for i, function in enumerate(schemata.functions):
+            boots = i in booted
+            self.boots |= {function} if boots else set()
+            self.order[function] = [t.number for t in self.sorted if boots or i in t.entered]
+
+    def server(self, flavour: Flavour, boots: bool) -> Server:
+        """This thread's own."""
+        name = flavour.name + "-unbooted" * boots
+        found: Optional[Server] = getattr(self.servers, name, None)
+        if found is None:
+            found = Server(self.programs[flavour], boots)
+            setattr(self.servers, name, found)
+            self.opened.append(found)
+            if self.tests:
+                found.send("times " + ",".join(str(t.us) for t in self.tests))
+        return found
+
+    def close(self) -> None:
+        for server in self.opened:
+            server.close()
+
+    def failures(self) -> list[str]:
+        """What is wrong without any mutant: tests that fail alone, or one after the other in the order that is used."""
+        found = [t.name + " " + t.status for t in self.tests if t.status != "passed"]
+        for flavour in (PLAIN, SANE) if not found else ():
+            status, test = self.run(flavour, 0, True, [t.number for t in self.sorted])
+            found += ["%s %s (%s)" % (self.name(test), status, flavour.name)] if status != "passed" else []
+        return found
+
+    def name(self, test: int) -> str:
+        return "the boot" if test < 0 else self.tests[test].name
+
+    def run(self, flavour: Flavour, number: int, boots: bool, tests: list[int]) -> tuple[str, int]:
+        if not tests:
+            return "passed", -1
+        server = self.server(flavour, boots)
+        server.send("run %d %d %s" % (number, self.FACTOR * flavour.slower, ",".join(map(str, tests))))
+        status, test = server.receive()
+        return status, int(test)
+
+    def run_on(self, flavour: Flavour, number: int, boots: bool, tests: list[int]) -> tuple[str, int]:
+        """A test that never ends says nothing: the others may."""
+        late = ("passed", -1)
+        for _ in range(flavour.patience):
+            status, test = self.run(flavour, number, boots, tests)
+            if status != "timeout":
+                return (status, test) if status != "passed" else late
+            late = status, test
+            if test < 0:
+                return late
+            tests = tests[tests.index(test) + 1:]
+        return late
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        if mutant in self.schemata.invalid:
+            return Verdict("invalid", "")
+        function = "%s:%s" % (mutant.file, mutant.function)
+        late, number = "", self.schemata.number[mutant]
+        for flavour in (PLAIN, SANE):
+            status, test = self.run_on(flavour, number, function in self.boots, self.order[function])
+            if status in ("failed", "crashed"):
+                return Verdict("killed", "%s %s (%s)" % (self.name(test), status, flavour.name))
+            late = late or (self.name(test) if status == "timeout" else "")
+        return Verdict("timed out", late) if late else Verdict("survived", "")
