@@ -53,6 +53,8 @@ SAMPLE ?=
 MUTATE ?=
 #? BENCH_HOST (none): more options of tests/bench/host/bench_host.py, for bench-host: '--only mix,hot_*'
 BENCH_HOST ?=
+#? FRAGMENTATION (none): more options of tests/bench/host/fragmentation.py, for fragmentation: '--memory 131072'
+FRAGMENTATION ?=
 #? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
 BOOTS ?= *
 
@@ -290,7 +292,7 @@ test-replay: $K/strata32.elf ## replay every committed trace in the kernel
 			{ echo "$$trace failed: make replay TRACE=$$trace shows why"; failed=$$((failed + 1)); }; \
 	done; echo "$$passed passed, $$failed failed"; [ $$failed = 0 ]
 
-test-tools: $(HOST_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
+test-tools: $(HOST_PROGRAMS) $(BENCH_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
 	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tests/tools
 
 layers: $(KERNEL_OBJ) ## check that no layer includes or calls one above it
@@ -374,8 +376,12 @@ $B/small.a $B/wide.a: $B/%.a: $(foreach c,$(BENCH_C),$B/%/$c.o) $B/link
 	@rm -f $@
 	$Q$(AR) rcs $@ $(filter %.o,$^)
 BENCH_HOST_C := $(wildcard tests/bench/host/*.c)
-BENCH_PROGRAMS := $(addprefix $B/bench-,strata malloc none)
-$(BENCH_PROGRAMS): $B/bench-%: $(foreach c,$(BENCH_HOST_C),$B/%/$c.o) $B/small.a
+BENCH_PROGRAMS := $(addprefix $B/bench-,strata malloc none) $B/fragmentation
+$(filter-out $B/fragmentation,$(BENCH_PROGRAMS)): $B/bench-%: $(foreach c,$(BENCH_HOST_C),$B/%/$c.o) $B/small.a
+	$(call say,HOSTLD,$@)
+	$Q$(HOSTCC) $(BENCH_CFLAGS) -no-pie -o $@ $^
+
+$B/fragmentation: $(patsubst %,$B/wide/%.o,$(wildcard tests/bench/host/fragmentation/*.c)) $B/wide.a
 	$(call say,HOSTLD,$@)
 	$Q$(HOSTCC) $(BENCH_CFLAGS) -no-pie -o $@ $^
 
@@ -383,6 +389,11 @@ bench-host: ## time kmalloc beside mimalloc, jemalloc, tcmalloc and glibc on thi
 	@tools/deps --for bench-host
 	+@$(AGAIN) $(JOBS) $(BENCH_PROGRAMS)
 	@$(PYTHON) tests/bench/host/bench_host.py --bin $B --out $(BUILD)/bench-host.json $(BENCH_HOST)
+
+fragmentation: ## how much of free memory stays in large blocks, beside textbook buddies (FRAGMENTATION=)
+	@tools/deps --for build
+	+@$(AGAIN) $(JOBS) $B/fragmentation
+	@$(PYTHON) tests/bench/host/fragmentation.py --bin $B --out $(BUILD)/fragmentation.json $(FRAGMENTATION)
 
 mutate: ## break mm/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE='--file mm/buddy.c')
 	@tools/deps --for build
@@ -414,7 +425,7 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: fuzz fuzz-build bench-host
+.PHONY: fuzz fuzz-build bench-host fragmentation
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools test-replay \
 	layers coverage mutate deps doctor format check-format compile_commands.json clean help
 

@@ -1,4 +1,4 @@
-"""tests/bench/host/bench_host.py: what it makes of the programs' figures, against programs that print known ones; its usage."""
+"""tests/bench/host: what the drivers make of the programs' figures, against known ones; the programs themselves; usage."""
 
 import importlib.util
 import io
@@ -11,6 +11,7 @@ import tempfile
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
 
+FRAGMENTATION = os.path.abspath(os.path.join("tests", "bench", "host", "fragmentation.py"))
 DRIVER = os.path.abspath(os.path.join("tests", "bench", "host", "bench_host.py"))
 
 
@@ -130,10 +131,49 @@ class Driver(unittest.TestCase):
         self.assertIn(b"--repetitions", done.stdout)
 
 
+class Fragmentation(unittest.TestCase):
+    def run_driver(self, *options):
+        done = subprocess.run([sys.executable, FRAGMENTATION, "--bin", BIN, *options], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_churn_lifo_stays_and_lowest_recovers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "out.json")
+            status, text, _ = self.run_driver("--experiment", "churn", "--memory", "128", "--out", out)
+            with open(out, encoding="utf-8") as figures:
+                curves = json.load(figures)["churn"]
+        self.assertEqual(status, 0)
+        self.assertIn("| after round | 0 | 10 | 30 | 50 | 70 | 100 |", text)
+        self.assertEqual({len(curve) for curve in curves.values()}, {101})
+        self.assertAlmostEqual(curves["lifo"][0], 0.18, delta=0.02)
+        self.assertEqual(curves["lifo"][0], curves["lifo"][100])
+        self.assertGreater(curves["lowest"][100], 0.9)
+        self.assertGreater(curves["fullest"][100], 0.9)
+
+    def test_replay_of_a_few_pages(self):
+        with tempfile.TemporaryDirectory() as folder:
+            trace = os.path.join(folder, "two.trace")
+            with open(trace, "w", encoding="ascii") as out:
+                out.write("# trace 1\n# origin: a test\n# ops: 3  ids: 2  peak-live-bytes: 2101248\n"
+                          "p 0 9\np 1 0\nf 0\n")
+            status, text, _ = self.run_driver("--experiment", "replay", "--trace", trace)
+        self.assertEqual(status, 0)
+        rows = [line.split("|") for line in text.splitlines() if line.startswith("| lifo")]
+        peak, _, end = ([int(cell) for cell in row[3:11]] for row in rows)
+        self.assertEqual(end[0] - peak[0], 512)    # pages
+        self.assertEqual(end[4] - peak[4], 1)      # blocks of order 9
+
+    def test_wrong_usage(self):
+        for options in (["--bogus"], ["--memory", "3"], ["--experiment", "none"], ["--trace", "nowhere"],
+                        ["--experiment", "replay", "--trace", "tests/fuzz/seeds/trace/every-kind"]):
+            status, _, err = self.run_driver(*options)
+            self.assertEqual((status, err.count("\n")), (64, 1), (options, err))
+
+
 BIN = os.path.join(os.environ.get("BUILD", "build"), "host", "bench")
 
 
-@unittest.skipUnless(os.access(os.path.join(BIN, "bench-strata"), os.X_OK), "make bench-host builds the programs")
 class Program(unittest.TestCase):
     """The programs themselves, on the two subjects that every machine has."""
 
