@@ -9,6 +9,7 @@
 static struct mem_range storage[256];
 static struct memmap map;
 static struct bootmem boot;
+static u64 pc_bytes; /* of host_machine_boot_pc(), while its machine is the one that runs */
 
 static void must_reserve(u64 base, u64 length, u32 type)
 {
@@ -18,6 +19,7 @@ static void must_reserve(u64 base, u64 length, u32 type)
 
 const struct memmap *host_machine_boot(const struct mem_range *firmware, u32 nr)
 {
+	pc_bytes = 0;
 	host_machine_destroy();
 	memmap_init(&map, storage, ARRAY_SIZE(storage), 52);
 	for (u32 i = 0; i < nr; i++)
@@ -45,6 +47,13 @@ const struct memmap *host_machine_boot_pc(u64 bytes)
 	    {0xfffc0000, 0x40000, MEM_RESERVED},
 	    {4 * GIB, bytes - low, MEM_USABLE},
 	};
+	const struct memmap *booted = host_machine_boot(firmware, ARRAY_SIZE(firmware));
 
-	return host_machine_boot(firmware, ARRAY_SIZE(firmware));
+	pc_bytes = bytes;
+	return booted;
+}
+
+u64 host_machine_pc_bytes(void)
+{
+	return pc_bytes;
 }

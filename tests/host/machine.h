@@ -29,5 +29,8 @@ const struct memmap *host_machine_boot(const struct mem_range *firmware, u32 nr)
 /* A PC with `bytes` of RAM: 640 KiB, half from 1 MiB on (3 GiB at most), the rest from 4 GiB on. */
 const struct memmap *host_machine_boot_pc(u64 bytes);
 
+/* What the running machine was made with if it is such a PC, else 0. */
+u64 host_machine_pc_bytes(void);
+
 /* Which lines of the log are shown: level <= this. LOG_INFO. */
 extern enum log_level host_log_level;

@@ -1,0 +1,24 @@
+/*
+ * Several CPUs: threads that run at once, each a CPU of the machine in this process.
+ */
+#pragma once
+
+#include <lib/types.h>
+
+/*
+ * Runs fn(arg) on n CPUs at once and waits for all of them. CPU 0 is the caller, the others are
+ * threads; all begin together. mm_nr_cpus must have been at least n when the machine was booted.
+ *
+ * A panic on any of them ends the process, as everywhere; an EXPECT_PANIC around it is for CPU 0
+ * alone. The test's macros are for CPU 0 alone too, and ASSERT_ not inside fn, since it would leave
+ * the others running.
+ */
+void host_cpus_run(unsigned n, void (*fn)(void *arg), void *arg);
+
+/* All of them wait here for one another. Inside fn only. */
+void host_cpus_meet(void);
+
+/* A PC with so many bytes (0: as many as now) and CPUs, in place of the one that runs the tests,
+ * and that one again. What was allocated on a machine is gone with it. */
+void host_machine_borrow(u64 bytes, unsigned nr_cpus);
+void host_machine_return(void);
