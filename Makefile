@@ -41,6 +41,8 @@ TEST ?=
 SEED ?=
 #? BENCH (all): which benchmarks bench runs: a name, * and ?
 BENCH ?=
+#? LINUX (empty): further options of tools/bench-linux for bench-linux, such as --debian-defaults
+LINUX ?=
 #? TRACE (none): the trace for replay, plain text or .xz
 TRACE ?=
 #? TIMEOUT (300): seconds after which a test boot counts as hung
@@ -263,6 +265,14 @@ replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in
 bench: $K/strata32.elf ## run the kernel's benchmarks, in guest instructions (use CONFIG=release; BENCH=)
 	@$(PYTHON) tools/bench --qemu $(QEMU) --kernel $< --mem $(MEM) --only '$(or $(BENCH),*)' --out $K/bench.txt
 
+# What docs/benchmarks-linux.md explains.
+bench-linux: ## the same benchmarks in Debian's kernel on the same machine, beside Strata's (Debian only; BENCH=, LINUX=)
+	@$(PYTHON) tools/bench-linux --check
+	@tools/deps --for bench-linux
+	+@$(AGAIN) $(JOBS) CONFIG=release kernel
+	@$(PYTHON) tools/bench-linux --qemu $(QEMU) --kernel $(BUILD)/release/strata32.elf --build $(BUILD)/linux \
+		--mem $(MEM) --only '$(or $(BENCH),*)' --out $(BUILD)/bench-linux.json $(LINUX)
+
 # --- Testing ---
 
 test: ## everything: host tests, tool tests, the boot matrix; the last line has the totals
@@ -427,7 +437,7 @@ help: ## this list
 
 .PHONY: fuzz fuzz-build bench-host fragmentation
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools test-replay \
-	layers coverage mutate deps doctor format check-format compile_commands.json clean help
+	bench-linux layers coverage mutate deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
