@@ -53,6 +53,8 @@ TIME ?=
 #? SAMPLE (all): how many mutants mutate tries, always the same ones; MUTATE: more options of tools/mutate
 SAMPLE ?=
 MUTATE ?=
+#? GOAL (95): how many per cent of the mutants must be killed
+GOAL ?= 95
 #? BENCH_HOST (none): more options of tests/bench/host/bench_host.py, for bench-host: '--only mix,hot_*'
 BENCH_HOST ?=
 #? FRAGMENTATION (none): more options of tests/bench/host/fragmentation.py, for fragmentation: '--memory 131072'
@@ -405,9 +407,10 @@ fragmentation: ## how much of free memory stays in large blocks, beside textbook
 	+@$(AGAIN) $(JOBS) $B/fragmentation
 	@$(PYTHON) tests/bench/host/fragmentation.py --bin $B --out $(BUILD)/fragmentation.json $(FRAGMENTATION)
 
-mutate: ## break mm/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE='--file mm/buddy.c')
+mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see it? (SAMPLE=60, MUTATE=, GOAL=)
 	@tools/deps --for build
-	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate $(if $(SAMPLE),--sample $(SAMPLE)) $(MUTATE)
+	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate --goal '$(GOAL)' \
+		$(if $(SAMPLE),--sample '$(SAMPLE)') $(MUTATE)
 
 # --- Housekeeping ---
 

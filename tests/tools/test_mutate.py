@@ -194,6 +194,7 @@ class Servers(unittest.TestCase):
             self.schemata = self
             self.number, self.invalid = {self.mutant: 10}, set()
             self.order, self.boots = {"mm/x.c:f": [4, 2, 7]}, set()
+            self.programs = {program.PLAIN: "", program.SANE: ""}
             self.answers, self.asked = answers, []
 
         def run(self, flavour, number, boots, tests):

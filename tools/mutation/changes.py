@@ -90,7 +90,7 @@ PAIRS = [("true", "false"), ("align_up", "align_down"), ("list_push_front", "lis
          ("lowest_bit", "highest_bit")] + [("min" + t, "max" + t) for t in ("_u32", "_u64", "_size", "_unsigned")]
 WORDS = {**dict(PAIRS), **{b: a for a, b in PAIRS}, "log2_ceil": "highest_bit"}
 KEYWORDS = {"return", "goto", "case", "default", "else", "do", "for", "while", "if", "switch", "sizeof", "typedef"}
-SILENT = re.compile(r"^(debug_assert|static_assert|sizeof|log_\w+)$")  # left alone
+SILENT = re.compile(r"^(debug_assert|static_assert|sizeof|log_\w+|will_read|will_write|keep_loop)$")  # left alone
 MESSAGE = re.compile(r"^panic$")  # may be dropped, its text is left alone
 
 

@@ -207,7 +207,7 @@ class Judge:
     def failures(self) -> list[str]:
         """What is wrong without any mutant: tests that fail alone, or one after the other in the order that is used."""
         found = [t.name + " " + t.status for t in self.tests if t.status != "passed"]
-        for flavour in (PLAIN, SANE) if not found else ():
+        for flavour in self.programs if not found else ():
             status, test = self.run(flavour, 0, True, [t.number for t in self.sorted])
             found += ["%s %s (%s)" % (self.name(test), status, flavour.name)] if status != "passed" else []
         return found
@@ -241,7 +241,7 @@ class Judge:
             return Verdict("invalid", "")
         function = "%s:%s" % (mutant.file, mutant.function)
         late, number = "", self.schemata.number[mutant]
-        for flavour in (PLAIN, SANE):
+        for flavour in self.programs:
             status, test = self.run_on(flavour, number, function in self.boots, self.order[function])
             if status in ("failed", "crashed"):
                 return Verdict("killed", "%s %s (%s)" % (self.name(test), status, flavour.name))
