@@ -407,6 +407,11 @@ fragmentation: ## how much of free memory stays in large blocks, beside textbook
 	+@$(AGAIN) $(JOBS) $B/fragmentation
 	@$(PYTHON) tests/bench/host/fragmentation.py --bin $B --out $(BUILD)/fragmentation.json $(FRAGMENTATION)
 
+plots: ## draw docs/img/*.svg from what bench-host, fragmentation and bench CONFIG=release have left in BUILD
+	@tools/deps --for plots
+	@$(PYTHON) tools/plot-benchmarks --host $(BUILD)/bench-host.json --fragmentation $(BUILD)/fragmentation.json \
+		--guest $(BUILD)/release/bench.txt
+
 mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see it? (SAMPLE=60, MUTATE=, GOAL=)
 	@tools/deps --for build
 	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate --goal '$(GOAL)' \
@@ -438,7 +443,7 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: fuzz fuzz-build bench-host fragmentation
+.PHONY: fuzz fuzz-build bench-host fragmentation plots
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools test-replay \
 	bench-linux layers coverage mutate deps doctor format check-format compile_commands.json clean help
 

@@ -32,6 +32,12 @@ cat "$here/$me.figures"
 """
 
 
+def has_matplotlib():
+    pythons = [sys.executable, "/usr/bin/python3"]
+    return any(os.path.exists(p) and subprocess.run([p, "-c", "import matplotlib"], stderr=subprocess.DEVNULL,
+                                                    check=False).returncode == 0 for p in pythons)
+
+
 class Driver(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -85,6 +91,11 @@ class Driver(unittest.TestCase):
         out = self.run_driver("--only", "batch_256")[1]
         self.assertIn("| `batch_256 random pair` | 20.0 | 19.0 | 20.0 | 20.0 | 0.95 | 1.00 x mimalloc: met, 0.95 |", out)
 
+    def test_sweeps_have_no_goals(self):
+        out = self.run_driver("--only", "hot_runtime")[1]
+        self.assertIn("`hot_runtime 8 pair`", out)
+        self.assertIn("Goals: 0 met, 1 missed", out)
+
     def test_allocators_alternate_inside_each_repetition(self):
         self.run_driver("--only", "hot_64", "--repetitions", "2")
         with open(os.path.join(self.folder.name, "log"), encoding="utf-8") as log:
@@ -129,6 +140,37 @@ class Driver(unittest.TestCase):
     def test_help(self):
         done = subprocess.run([sys.executable, DRIVER, "--help"], stdout=subprocess.PIPE, check=True)
         self.assertIn(b"--repetitions", done.stdout)
+
+
+class Plots(unittest.TestCase):
+    def run_plots(self, *options):
+        done = subprocess.run([sys.executable, os.path.join("tools", "plot-benchmarks"), *options], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_help_and_wrong_usage(self):
+        self.assertEqual(self.run_plots("--help")[0], 0)
+        self.assertEqual(self.run_plots("--bogus")[0], 64)
+
+    @unittest.skipUnless(has_matplotlib(), "matplotlib is not installed (tools/deps --for plots)")
+    def test_draws_what_there_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            guest, out = os.path.join(folder, "bench.txt"), os.path.join(folder, "img")
+            with open(guest, "w", encoding="utf-8") as text:
+                text.write("boot_to_memory_64M 300000 instructions\nboot_to_memory_4T 2000000 instructions\n")
+            arguments = ["--guest", guest, "--host", "nowhere", "--fragmentation", "nowhere", "--out", out]
+            status, text, _ = self.run_plots(*arguments)
+            self.assertEqual((status, os.listdir(out)), (0, ["bench-memory.svg"]))
+            self.assertIn("left fragmentation.svg as it is: no figures in nowhere", text)
+            with open(os.path.join(out, "bench-memory.svg"), encoding="utf-8") as svg:
+                first = svg.read()
+            self.assertIn("4 TiB", first)
+            self.run_plots(*arguments)
+            with open(os.path.join(out, "bench-memory.svg"), encoding="utf-8") as svg:
+                self.assertEqual(svg.read(), first)
+            with open(guest, "w", encoding="utf-8"):
+                pass
+            self.assertEqual(self.run_plots(*arguments)[0], 64)
 
 
 class Fragmentation(unittest.TestCase):

@@ -43,7 +43,9 @@ UNITS = {"footprint": "x", "live_bytes": "bytes"}
 # (pattern of "workload argument metric", the figure's limit, compared with which allocator; None: the figure itself)
 GOALS = [
     ("hot_page * pair", 1.0, "tcmalloc"),
-    ("hot_* pair", 0.8, BASE),
+    ("hot_[0-9]* - pair", 0.8, BASE),
+    ("hot_runtime 256 pair", 0.8, BASE),
+    ("hot_mixed - pair", 0.8, BASE),
     ("batch_256 * pair", 1.0, BASE),
     ("batch_1024 * pair", 1.0, BASE),
     ("mix 100000 pair", 1.0, BASE),
