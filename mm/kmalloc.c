@@ -19,7 +19,7 @@
  *   K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums are those
  * counted
  */
-#include "slab_internal.h"
+#include "slab_fast.h"
 
 #include <lib/assert.h>
 #include <lib/string.h>
@@ -29,6 +29,7 @@
 #define NR_CLASSES 32
 
 static struct kmem_cache class_cache[NR_CLASSES];
+struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
 
 /* Class 0 … 3: 16 … 64. Then each doubling (2^n, 2^(n+1)] in quarters. */
 static unsigned class_of(size_t size)
@@ -75,7 +76,7 @@ u64 kmalloc_large_objects(void)
 	return __atomic_load_n(&large_objects, __ATOMIC_RELAXED);
 }
 
-static __noinline void *alloc_large(size_t size, gfp_t gfp, const struct alloc_site *site)
+static void *alloc_large(size_t size, gfp_t gfp, u32 tag)
 {
 	struct page *head;
 
@@ -85,7 +86,7 @@ static __noinline void *alloc_large(size_t size, gfp_t gfp, const struct alloc_s
 	if (head == NULL)
 		return NULL;
 	head->bytes = (u32)size;
-	head->site = site->tag;
+	head->site = tag;
 	__atomic_store_n(&head->type, PAGE_LARGE, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
@@ -153,30 +154,44 @@ static bool must_lie_low(gfp_t gfp)
 	return (gfp & (__GFP_DMA | __GFP_DMA32)) != 0;
 }
 
-void *kmalloc_at(size_t size, gfp_t gfp, const struct alloc_site *site)
+static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 {
-	if (unlikely(size == 0))
+	if (size == 0)
 		return ZERO_SIZE_PTR;
-	if (unlikely(size > KMALLOC_MAX_CLASS || must_lie_low(gfp)))
-		return alloc_large(size, gfp, site);
-	return kmem_cache_alloc_at(&class_cache[class_of(size)], gfp, site);
+	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
+		return alloc_large(size, gfp, tag);
+	return kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
+}
+
+__mm_fast void *kmalloc_any(size_t size, gfp_t gfp, u32 tag)
+{
+	struct kmem_cache *c;
+	void *object;
+
+	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS || gfp & KMALLOC_SPECIAL))
+		return alloc_special(size, gfp, tag);
+	c = kmalloc_cache[(size - 1) / 16];
+	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &object)))
+		return slab_alloc_slowly(c, gfp, tag);
+	platform_unpoison(object, c->size);
+	return object;
 }
 
 /* The node is a wish: the caller's own node's memory is what the CPU's caches hold. */
-void *kmalloc_node_at(size_t size, gfp_t gfp, unsigned node, const struct alloc_site *site)
+void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
 	if (node >= MAX_NODES)
 		return NULL;
-	return kmalloc_at(size, gfp, site);
+	return kmalloc_any(size, gfp, tag);
 }
 
-void *kmalloc_array_at(size_t n, size_t size, gfp_t gfp, const struct alloc_site *site)
+void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)
 {
 	size_t bytes;
 
 	if (__builtin_mul_overflow(n, size, &bytes))
 		return NULL;
-	return kmalloc_at(bytes, gfp, site);
+	return kmalloc_any(bytes, gfp, tag);
 }
 
 static bool is_nothing(const void *p)
@@ -184,22 +199,20 @@ static bool is_nothing(const void *p)
 	return p == NULL || p == ZERO_SIZE_PTR;
 }
 
-/* Objects of the manager's own caches are nobody's to free. */
-static struct slab *user_slab_of(const void *p)
+static __noinline void kfree_slowly(const void *p)
 {
-	struct slab *s = slab_of(p);
-
-	return likely(s != NULL && !(s->cache->flags & SLAB_INTERNAL)) ? s : NULL;
+	if (is_nothing(p))
+		return;
+	if (slab_of(p) != NULL)
+		slab_free_slowly("kfree", NULL, (void *)p);
+	else
+		free_large(p);
 }
 
-void kfree(const void *p)
+__mm_fast void kfree(const void *p)
 {
-	struct slab *s = user_slab_of(p);
-
-	if (likely(s != NULL))
-		slab_free_object("kfree", s, (void *)p);
-	else if (!is_nothing(p))
-		free_large(p);
+	if (unlikely(!free_fast(NULL, true, (void *)p)))
+		kfree_slowly(p);
 }
 
 /* `freed` is what to call it when the object is not live. */
@@ -249,7 +262,7 @@ static bool fits_in_place(const void *p, size_t old, size_t size)
 	return true;
 }
 
-void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site *site)
+void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
 {
 	size_t old = usable_size("krealloc", "freed object", p);
 	void *fresh;
@@ -257,7 +270,7 @@ void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site
 	/* Where memory lies is not known here, so what must lie low always moves. */
 	if (!is_nothing(p) && !must_lie_low(gfp) && fits_in_place(p, old, size))
 		return (void *)p;
-	fresh = kmalloc_at(size, gfp, site);
+	fresh = kmalloc_any(size, gfp, tag);
 	if (fresh == NULL)
 		return NULL;
 	if (!is_nothing(fresh))
@@ -266,14 +279,14 @@ void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site
 	return fresh;
 }
 
-char *kstrdup_at(const char *s, gfp_t gfp, const struct alloc_site *site)
+char *kstrdup_tag(const char *s, gfp_t gfp, u32 tag)
 {
-	return s ? kmemdup_at(s, strlen(s) + 1, gfp, site) : NULL;
+	return s ? kmemdup_tag(s, strlen(s) + 1, gfp, tag) : NULL;
 }
 
-void *kmemdup_at(const void *src, size_t size, gfp_t gfp, const struct alloc_site *site)
+void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag)
 {
-	void *copy = kmalloc_at(size, gfp, site);
+	void *copy = kmalloc_any(size, gfp, tag);
 
 	if (copy != NULL && size != 0)
 		memcpy(copy, src, size);
@@ -287,15 +300,14 @@ void kmalloc_init(void)
 	large_pages = large_objects = 0;
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		struct kmem_cache *c = &class_cache[i];
-		u64 flags;
 
 		format_buf(name, sizeof(name), "kmalloc-%lu", class_size(i));
 		if (cache_setup(c, name, class_size(i), class_align(i), SLAB_STATIC, NULL) != 0)
 			panic("kmalloc: no memory for the cache %s", name);
-		flags = spin_lock_irq(&cache_list_lock);
-		list_push_back(&cache_list, &c->link);
-		spin_unlock_irq(&cache_list_lock, flags);
+		cache_enlist(c);
 	}
+	for (size_t size = 16; size <= KMALLOC_MAX_CLASS; size += 16)
+		kmalloc_cache[(size - 1) / 16] = &class_cache[class_of(size)];
 }
 
 struct large_sums {

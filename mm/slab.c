@@ -12,27 +12,27 @@
  * their slab (else the recursion would not end). Each page of a slab leads to the record through
  * its struct page, so an address is traced in O(1).
  *
- * 3. Index of an address: (address - base) * reciprocal >> 32, with reciprocal = ceil(2^32 /
- * stride); and the address is the first byte of an object exactly when the low 32 bits of the
- * product are below the reciprocal (Lemire, Kaser and Kurz, "Faster remainder by direct
- * computation", 2019). Both hold while offset * stride < 2^32: slabs of several objects stay below
- * 128 KiB with strides up to 32 KiB. A slab of one object uses the reciprocal 1.
+ * 3. Index of an address: the high half of (address - base) * reciprocal, with reciprocal = 2^64 /
+ * stride rounded up; and a slot starts at the address exactly when the low half is below the
+ * reciprocal (Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019; the bounds
+ * are in slab_internal.h). A record on its slab has the reciprocal 0, so that no address of the
+ * page, the record's own among them, starts a slot: what lies there is nobody's to free.
  *
  * 4. Tags. 0: free in the slab; 1: free in a magazine; above: allocated, by that call site. One
  * store on each path buys exact double-free detection, the owner of every live object and the leak
- * report.
+ * report. A tail that is no object has a tag too, which stays 0: an address in it is not live.
  *
  * 5. Size of a slab: the smallest power of two of pages (up to 8) whose tail and metadata waste at
- * most 1/8 and which holds at least 8 objects if it can; for sizes where none does, a run of just
- * the pages that k objects need.
+ * most 1/8 and which holds WANTED_OBJECTS if it can; for sizes where none does, a run of just the
+ * pages that k objects need. With many objects a slab, few frees move a slab from list to list.
  *
- * 6. Full, eight grades of partial, and empty slabs stand on lists of their own. A refill takes
- * from the fullest, so that the emptiest get a chance to run empty; at most MAX_EMPTY_SLABS empty
- * ones are kept.
+ * 6. Full, four grades of partial, and empty slabs stand on lists of their own. A refill takes from
+ * the fullest, so that the emptiest get a chance to run empty. Empty slabs are kept in proportion
+ * to the cache; those that are more go back a few at a time, so that no operation pays for many.
  *
- * Invariants: slab_check.c. Not here: magazines and the public alloc and free (slab_cpu.c), sizes
- * (kmalloc.c). Locks: a cache's lock guards its lists and bits; pages and records are allocated and
- * freed outside it.
+ * Invariants: slab_check.c. Not here: the public alloc and free (slab_cpu.c), magazines
+ * (slab_depot.c), sizes (kmalloc.c). Locks: a cache's lock guards its lists and bits; pages and
+ * records are allocated and freed outside it.
  */
 #include "slab_internal.h"
 
@@ -42,7 +42,7 @@
 
 /* --- lists --- */
 
-static u8 list_for(const struct kmem_cache *c, u32 nr_free)
+u8 slab_list_for(const struct kmem_cache *c, u32 nr_free)
 {
 	if (nr_free == 0)
 		return SLABS_FULL;
@@ -51,9 +51,22 @@ static u8 list_for(const struct kmem_cache *c, u32 nr_free)
 	return (u8)(SLABS_PARTIAL + nr_free * NR_PARTIAL / c->nr_objects);
 }
 
+/* The least number of free objects above the slab's for which slab_list_for() differs. */
+static u32 next_list_at(const struct kmem_cache *c, const struct slab *s)
+{
+	u32 grade = s->list - SLABS_PARTIAL + 1u;
+
+	if (s->list == SLABS_FULL)
+		return 1;
+	if (s->list == SLABS_EMPTY)
+		return UINT32_MAX;
+	return (grade * c->nr_objects + NR_PARTIAL - 1) / NR_PARTIAL;
+}
+
 static void list_slab(struct kmem_cache *c, struct slab *s)
 {
-	s->list = list_for(c, s->nr_free);
+	s->list = slab_list_for(c, s->nr_free);
+	s->relist_at = next_list_at(c, s);
 	list_push_front(&c->slabs[s->list], &s->link);
 	c->nonempty_lists |= 1u << s->list;
 	c->nr_empty += s->list == SLABS_EMPTY;
@@ -69,10 +82,8 @@ static void unlist_slab(struct kmem_cache *c, struct slab *s)
 
 static void relist_slab(struct kmem_cache *c, struct slab *s)
 {
-	if (s->list != list_for(c, s->nr_free)) {
-		unlist_slab(c, s);
-		list_slab(c, s);
-	}
+	unlist_slab(c, s);
+	list_slab(c, s);
 }
 
 /* --- objects in and out of slabs --- */
@@ -119,36 +130,41 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 	return taken;
 }
 
-void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n,
-                     struct list *surplus)
+void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n)
 {
 	for (u32 i = 0; i < n; i++) {
 		struct slab *s = virt_to_page(slots[i].object)->slab;
 
 		*slots[i].tag = TAG_IN_SLAB;
 		bitmap_set(slab_bits(c, s), (size_t)(slots[i].tag - s->tag));
-		s->nr_free++;
-		c->nr_free++;
-		relist_slab(c, s);
-		if (s->list == SLABS_EMPTY && c->nr_empty > MAX_EMPTY_SLABS) {
-			unlist_slab(c, s);
-			c->nr_slabs--;
-			c->nr_free -= c->nr_objects;
-			list_push_back(surplus, &s->link);
-		}
+		if (++s->nr_free == s->relist_at)
+			relist_slab(c, s);
 	}
+	c->nr_free += n;
+}
+
+static void take_empty_locked(struct kmem_cache *c, struct list *surplus)
+{
+	struct slab *s = list_entry(c->slabs[SLABS_EMPTY].prev, struct slab, link); /* coldest */
+
+	unlist_slab(c, s);
+	c->nr_slabs--;
+	c->nr_free -= c->nr_objects;
+	list_push_back(surplus, &s->link);
+}
+
+void slab_trim_locked(struct kmem_cache *c, struct list *surplus)
+{
+	enum { AT_ONCE = 2, KEPT = 1, KEPT_SHARE = 16 };
+
+	for (u32 i = 0; i < AT_ONCE && c->nr_empty > KEPT + c->nr_slabs / KEPT_SHARE; i++)
+		take_empty_locked(c, surplus);
 }
 
 void slab_take_empty_locked(struct kmem_cache *c, struct list *surplus)
 {
-	while (!list_is_empty(&c->slabs[SLABS_EMPTY])) {
-		struct slab *s = list_first(&c->slabs[SLABS_EMPTY], struct slab, link);
-
-		unlist_slab(c, s);
-		c->nr_slabs--;
-		c->nr_free -= c->nr_objects;
-		list_push_back(surplus, &s->link);
-	}
+	while (c->nr_empty != 0)
+		take_empty_locked(c, surplus);
 }
 
 /* --- slabs from and to the page allocator --- */
@@ -187,7 +203,7 @@ static struct slab *record_alloc(struct kmem_cache *c, struct page *head, gfp_t 
 {
 	if (c->record_cache == NULL)
 		return page_address(head);
-	return kmem_cache_alloc_at(c->record_cache, gfp & ~__GFP_ZERO, ALLOC_SITE());
+	return slab_alloc(c->record_cache, gfp & ~__GFP_ZERO, ALLOC_TAG());
 }
 
 static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
@@ -197,11 +213,17 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 	memset(s, 0, c->record_bytes);
 	s->base = c->record_cache ? start : start + align_up(c->record_bytes, 16);
 	s->reciprocal = c->reciprocal;
-	s->span = start + ((u64)c->nr_pages << PAGE_SHIFT) - s->base;
+	s->cpu = c->flags & (SLAB_NO_MAGAZINE | SLAB_ZERO_ON_FREE) ? cpu_objects_none : c->cpu;
 	s->cache = c;
 	s->nr_pages = c->nr_pages;
 	s->nr_free = c->nr_objects;
 	bitmap_fill(slab_bits(c, s), c->nr_objects);
+}
+
+/* The end of its pages. */
+static u64 slab_end(const struct slab *s)
+{
+	return align_down(s->base, PAGE_SIZE) + ((u64)s->nr_pages << PAGE_SHIFT);
 }
 
 bool slab_grow(struct kmem_cache *c, gfp_t gfp)
@@ -220,6 +242,7 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp)
 	record_init(c, s, head);
 	for (u32 i = 0; c->ctor != NULL && i < c->nr_objects; i++)
 		c->ctor(slab_object(c, s, i));
+	platform_poison((void *)s->base, slab_end(s) - s->base);
 	pages_enter_slab(head, c->nr_pages, s);
 
 	flags = spin_lock_irq(&c->lock);
@@ -240,6 +263,7 @@ u64 slab_release(struct kmem_cache *c, struct list *surplus)
 
 		list_remove(&s->link);
 		pages += s->nr_pages;
+		platform_unpoison((void *)s->base, slab_end(s) - s->base);
 		pages_leave_slab(head, s->nr_pages);
 		if (c->record_cache != NULL)
 			kmem_cache_free(c->record_cache, s);

@@ -21,7 +21,7 @@ struct spinlock cache_list_lock = SPINLOCK_INIT("slab caches");
 /* Sizes of records: what the layouts below need, without much waste. */
 static const u16 record_sizes[] = {80, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1152};
 static struct kmem_cache record_caches[ARRAY_SIZE(record_sizes)];
-static struct kmem_cache cache_cache, magazine_cache;
+static struct kmem_cache cache_cache;
 
 struct kmem_cache *slab_record_cache(u32 bytes)
 {
@@ -47,17 +47,11 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 		list_init(&c->slabs[i]);
 	if (!cache_layout(c))
 		return -EINVAL;
-	if (!(flags & SLAB_NO_MAGAZINE)) {
-		char *memory = kmem_cache_alloc_at(&magazine_cache, GFP_KERNEL, ALLOC_SITE());
-
-		if (memory == NULL)
-			return -ENOMEM;
-		magazine_init(c, memory);
-	}
-	return 0;
+	c->cpu = cpu_objects_none;
+	return flags & SLAB_NO_MAGAZINE || cpu_objects_create(c) ? 0 : -ENOMEM;
 }
 
-static void cache_enlist(struct kmem_cache *c)
+void cache_enlist(struct kmem_cache *c)
 {
 	u64 flags = spin_lock_irq(&cache_list_lock);
 
@@ -90,7 +84,7 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align
 		         fault, name ? name : "(null)", size, align, flags);
 		return NULL;
 	}
-	c = kmem_cache_alloc_at(&cache_cache, GFP_KERNEL, ALLOC_SITE());
+	c = slab_alloc(&cache_cache, GFP_KERNEL, ALLOC_TAG());
 	if (c == NULL)
 		return NULL;
 	if (cache_setup(c, name, size, align, flags, ctor) != 0) {
@@ -139,9 +133,7 @@ int kmem_cache_destroy(struct kmem_cache *c)
 	flags = spin_lock_irq(&cache_list_lock);
 	list_remove(&c->link);
 	spin_unlock_irq(&cache_list_lock, flags);
-	if (c->magazines != NULL)
-		kmem_cache_free(&magazine_cache, c->magazines);
-	c->magazines = NULL;
+	cpu_objects_destroy(c);
 	c->magic = 0;
 	kmem_cache_free(&cache_cache, c);
 	return 0;
@@ -150,12 +142,13 @@ int kmem_cache_destroy(struct kmem_cache *c)
 u64 kmem_cache_shrink(struct kmem_cache *c)
 {
 	struct list surplus = LIST_INIT(surplus);
-	u64 pages = magazine_flush(c, false);
-	u64 flags = spin_lock_irq(&c->lock);
+	u64 flags;
 
+	magazine_flush(c, false);
+	flags = spin_lock_irq(&c->lock);
 	slab_take_empty_locked(c, &surplus);
 	spin_unlock_irq(&c->lock, flags);
-	return pages + slab_release(c, &surplus);
+	return slab_release(c, &surplus);
 }
 
 /* The internal caches come last: shrinking the others frees their records. */
@@ -166,7 +159,8 @@ u64 slab_shrink_all(void)
 	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
 		if (!(c->flags & SLAB_INTERNAL))
 			pages += kmem_cache_shrink(c);
-	pages += kmem_cache_shrink(&magazine_cache) + kmem_cache_shrink(&cache_cache);
+	pages += kmem_cache_shrink(&magazine_cache) + kmem_cache_shrink(&cpu_objects_cache) +
+	         kmem_cache_shrink(&cache_cache);
 	for (unsigned i = 0; i < ARRAY_SIZE(record_caches); i++)
 		pages += kmem_cache_shrink(&record_caches[i]);
 	return pages;
@@ -193,12 +187,15 @@ void slab_init(void)
 	char name[32];
 
 	list_init(&cache_list);
+	cpu_objects_init();
 	for (unsigned i = 0; i < ARRAY_SIZE(record_sizes); i++) {
 		format_buf(name, sizeof(name), "slab-record-%u", record_sizes[i]);
 		setup_internal(&record_caches[i], name, record_sizes[i], SLAB_ON_SLAB);
 	}
 	setup_internal(&cache_cache, "kmem_cache", sizeof(struct kmem_cache), 0);
-	setup_internal(&magazine_cache, "magazines", (size_t)MAGAZINE_BYTES * mm_nr_cpus, 0);
+	setup_internal(&magazine_cache, "magazines", sizeof(struct magazine), 0);
+	setup_internal(&cpu_objects_cache, "cpu_objects",
+	               sizeof(struct cpu_objects) * mm_nr_contexts(), 0);
 	register_shrinker(&shrinker);
 }
 

@@ -25,7 +25,7 @@ bool slab_object_of(const void *address, struct slab_object_info *out)
 		return false;
 	offset = (u64)address - s->base;
 	index = offset / s->cache->stride;
-	if (offset >= s->span || index >= s->cache->nr_objects)
+	if (index >= s->cache->nr_objects)
 		return false;
 	*out = (struct slab_object_info){
 	    .cache = s->cache,
@@ -104,17 +104,19 @@ void kmem_cache_stats(struct kmem_cache *c, struct kmem_cache_stats *out)
 	    .nr_empty_slabs = c->nr_empty,
 	    .nr_in_slab = c->nr_free,
 	    .nr_cached = magazine_objects(c),
+	    .nr_magazines = c->nr_magazines,
 	    .metadata_bytes =
-	        c->nr_slabs * (c->record_cache ? c->record_cache->stride : c->record_bytes),
+	        c->nr_slabs * (c->record_cache ? c->record_cache->stride : c->record_bytes) +
+	        c->nr_magazines * sizeof(struct magazine),
 	};
 	for (struct list *l = c->slabs[SLABS_FULL].next; l != &c->slabs[SLABS_FULL]; l = l->next)
 		out->nr_full_slabs++;
 	spin_unlock_irq(&c->lock, flags);
 	out->nr_partial_slabs = out->nr_slabs - out->nr_full_slabs - out->nr_empty_slabs;
 	out->nr_live = out->nr_slabs * c->nr_objects - out->nr_in_slab - out->nr_cached;
-	for (unsigned cpu = 0; c->magazines != NULL && cpu < mm_nr_cpus; cpu++) {
-		out->nr_refills += magazine_of_cpu(c, cpu)->nr_refills;
-		out->nr_flushes += magazine_of_cpu(c, cpu)->nr_flushes;
+	for (unsigned i = 0; c->capacity != 0 && i < mm_nr_contexts(); i++) {
+		out->nr_refills += cpu_objects_of(c, i)->nr_refills;
+		out->nr_flushes += cpu_objects_of(c, i)->nr_flushes;
 	}
 }
 
@@ -173,7 +175,7 @@ u64 slab_live_objects(void)
 /* --- checks --- */
 
 struct slab_sums {
-	u64 nr_slabs, nr_empty, nr_free, nr_cached;
+	u64 nr_slabs, nr_empty, nr_free, nr_cached, nr_magazines;
 	u64 cached_tags; /* the sum of their addresses: which they are, not only how many */
 };
 
@@ -214,11 +216,12 @@ static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 lis
 {
 	const char *fault;
 
-	if (s->list != list || (s->nr_free == 0) != (list == SLABS_FULL) ||
-	    (s->nr_free == c->nr_objects) != (list == SLABS_EMPTY) ||
-	    (list != SLABS_FULL && list != SLABS_EMPTY &&
-	     list != SLABS_PARTIAL + s->nr_free * NR_PARTIAL / c->nr_objects))
+	if (s->list != list || slab_list_for(c, s->nr_free) != list)
 		return "S1: a slab is on the wrong list";
+	if (s->nr_free >= s->relist_at ||
+	    (list != SLABS_EMPTY && (slab_list_for(c, s->relist_at) == list ||
+	                             slab_list_for(c, s->relist_at - 1) != list)))
+		return "S1: a slab would leave its list at the wrong moment";
 	fault = check_pages(c, s);
 	return fault ? fault : check_objects(c, s, sums);
 }
@@ -245,25 +248,78 @@ static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_s
 }
 
 /* Takes what it holds off the sums, so that both must end at 0 (S6). */
-static const char *check_magazine(const struct kmem_cache *c, const struct magazine *m,
+static const char *check_magazine(const struct kmem_cache *c, const struct magazine *m, u64 nr,
                                   struct slab_sums *sums)
 {
-	if (m->nr > m->capacity || m->capacity > MAGAZINE_SLOTS)
+	if (nr > c->capacity || c->capacity > MAGAZINE_SLOTS)
 		return "S5: a magazine is fuller than it can be";
-	for (u32 i = 0; i < m->nr; i++) {
-		struct slab *s = slab_of(m->slot[i].object);
-		u64 index;
+	if (m->slot[0].object != NULL || *m->slot[0].tag != TAG_IN_SLAB)
+		return "S5: a magazine's bottom is not that of one";
+	for (u64 i = 1; i <= nr; i++) {
+		struct slab_object_info info;
 
-		if (s == NULL || s->cache != c)
+		if (!slab_object_of(m->slot[i].object, &info) || info.cache != c ||
+		    info.offset != 0)
 			return "S5: a magazine holds what is no object of its cache";
-		index = ((u64)m->slot[i].object - s->base) / c->stride;
-		if (index >= c->nr_objects || slab_object(c, s, (u32)index) != m->slot[i].object ||
-		    m->slot[i].tag != &s->tag[index] || s->tag[index] != TAG_IN_MAGAZINE)
+		if (m->slot[i].tag != &slab_of(info.object)->tag[info.index] ||
+		    info.tag != TAG_IN_MAGAZINE)
 			return "S5: an object in a magazine has a wrong tag";
 		sums->nr_cached--;
 		sums->cached_tags -= (u64)m->slot[i].tag;
 	}
+	sums->nr_magazines++;
 	return NULL;
+}
+
+static const char *check_context(const struct kmem_cache *c, const struct cpu_objects *o,
+                                 struct slab_sums *sums)
+{
+	const char *fault = NULL;
+
+	if (o->loaded == NULL)
+		return o->top == cpu_objects_none->top && o->limit == cpu_objects_none->limit &&
+		               o->spare == NULL && o->nr_spare == 0
+		           ? NULL
+		           : "S8: a context without magazines has objects";
+	if (o->top < o->loaded->slot || o->limit != o->loaded->slot + c->capacity)
+		return "S8: a context's top or limit is not in its magazine";
+	if (o->nr_spare != 0 && (o->spare == NULL || o->nr_spare != c->capacity))
+		return "S8: a spare magazine is neither full nor empty";
+	fault = check_magazine(c, o->loaded, (u64)(o->top - o->loaded->slot), sums);
+	if (fault == NULL && o->spare != NULL)
+		fault = check_magazine(c, o->spare, o->nr_spare, sums);
+	return fault;
+}
+
+static const char *check_depot_list(const struct kmem_cache *c, const struct magazine *m, u32 nr,
+                                    u64 nr_objects, struct slab_sums *sums)
+{
+	const char *fault = NULL;
+
+	for (; m != NULL && nr != 0 && fault == NULL; m = m->next, nr--)
+		fault = check_magazine(c, m, nr_objects, sums);
+	if (fault == NULL && (m != NULL || nr != 0))
+		return "S9: the depot's magazines are not as many as it says";
+	return fault;
+}
+
+static const char *check_magazines(const struct kmem_cache *c, struct slab_sums *sums)
+{
+	const char *fault = NULL;
+
+	for (unsigned i = 0; c->capacity != 0 && fault == NULL && i < mm_nr_contexts(); i++)
+		fault = check_context(c, cpu_objects_of(c, i), sums);
+	if (fault == NULL)
+		fault = check_depot_list(c, c->depot.full, c->depot.nr_full, c->capacity, sums);
+	if (fault == NULL)
+		fault = check_depot_list(c, c->depot.empty, c->depot.nr_empty, 0, sums);
+	if (fault != NULL)
+		return fault;
+	if (sums->nr_cached != 0 || sums->cached_tags != 0)
+		return "S6: magazines hold other objects than the tags say";
+	return sums->nr_magazines == c->nr_magazines
+	           ? NULL
+	           : "S9: magazines are missing, or there are too many";
 }
 
 static const char *check_locked(const struct kmem_cache *c)
@@ -273,14 +329,12 @@ static const char *check_locked(const struct kmem_cache *c)
 
 	for (u8 i = 0; i < NR_SLAB_LISTS && fault == NULL; i++)
 		fault = check_list(c, i, &sums);
-	for (unsigned cpu = 0; fault == NULL && c->magazines != NULL && cpu < mm_nr_cpus; cpu++)
-		fault = check_magazine(c, magazine_of_cpu(c, cpu), &sums);
+	if (fault == NULL)
+		fault = check_magazines(c, &sums);
 	if (fault != NULL)
 		return fault;
-	if (sums.nr_cached != 0 || sums.cached_tags != 0)
-		return "S6: magazines hold other objects than the tags say";
 	if (sums.nr_slabs != c->nr_slabs || sums.nr_free != c->nr_free ||
-	    sums.nr_empty != c->nr_empty || c->nr_empty > MAX_EMPTY_SLABS + 1)
+	    sums.nr_empty != c->nr_empty)
 		return "S7: a cache's sums are not those over its slabs";
 	return NULL;
 }

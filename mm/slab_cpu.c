@@ -1,229 +1,140 @@
 /*
- * Magazines: the fast way in and out of a cache (Bonwick and Adams, "Magazines and Vmem", USENIX
- * 2001).
+ * In and out of a cache: the fast ways, and what is around them.
  *
- * Each CPU keeps, for each cache, a stack of free objects. The common allocation pops one and
- * stores the call site in its tag; the common free checks and stores the tag and pushes. No lock,
- * no atomic instruction. An empty magazine takes half its capacity from the fullest slabs under one
- * acquisition of the cache's lock; a full one gives its coldest half back. A slot holds the object
- * and the address of its tag, so the pop looks nothing up.
+ * The common allocation pops an object from the context's loaded magazine and stores the call site
+ * in its tag; the common free checks and stores the tag and pushes. No lock, no atomic instruction,
+ * and interrupts stay on: a handler has magazines of its own (mm/context.h). A slot holds the
+ * object and the address of its tag, so the pop looks nothing up.
  *
- * An object freed on another CPU than the one that allocated it goes into the freeing CPU's
- * magazine, and home to its slab when that spills.
+ * Everything unusual is found by a test that the common way needs anyway: an empty magazine is a
+ * bottom that is not free, a cache without magazines, one that wipes its objects, and the manager's
+ * own have records that lead to an array which is always full. Then the slow path begins again from
+ * the arguments, with interrupts off.
  *
- * Who may write a tag: the CPU that owns the object in that moment. The owner of a live object is
- * its user; of one in a magazine, that CPU with interrupts off; of one in a slab, the holder of the
- * cache's lock. Two CPUs that free one object at once may both see it live; then it is in two
- * magazines, and the second allocation finds a tag that is not TAG_IN_MAGAZINE and stops the
- * machine.
+ * Who may write a tag: who owns the object in that moment. The owner of a live object is its user;
+ * of one in a magazine, that context; of one in a slab or the depot, the holder of the cache's
+ * lock. Two CPUs (or a thread and a handler) that free one object at once may both see it live;
+ * then it is in two magazines, and the second allocation finds a tag that is not TAG_IN_MAGAZINE
+ * and stops the machine.
+ *
+ * Cost: docs/benchmarks.md has the counts. Slabs, magazines and the depot: slab.c, slab_depot.c.
  */
-#include "slab_internal.h"
+#include "slab_fast.h"
 
 #include <lib/assert.h>
 #include <lib/string.h>
-#include <mm/page_alloc.h>
-
-struct magazine *magazine_of_cpu(const struct kmem_cache *c, unsigned cpu)
-{
-	return (struct magazine *)(c->magazines + (size_t)cpu * MAGAZINE_BYTES);
-}
-
-/* This CPU's, or NULL. Interrupts off. */
-static struct magazine *magazine_of(const struct kmem_cache *c)
-{
-	return likely(c->magazines != NULL) ? magazine_of_cpu(c, cpu_id()) : NULL;
-}
-
-void magazine_init(struct kmem_cache *c, char *memory)
-{
-	/* Large objects: few, so that what one CPU hoards stays small. */
-	u64 capacity = min_u64(max_u64(64 * KIB / c->stride, 4), MAGAZINE_SLOTS);
-
-	memset(memory, 0, (size_t)MAGAZINE_BYTES * mm_nr_cpus);
-	c->magazines = memory;
-	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
-		magazine_of_cpu(c, cpu)->capacity = (u32)capacity;
-}
 
 /* --- alloc --- */
 
-static __always_inline void *claim(const struct kmem_cache *c, struct magazine_slot slot, u32 tag)
+/* From a slab, past the magazines. */
+static void *take_one(struct kmem_cache *c, u32 tag)
 {
-	if (unlikely(*slot.tag != TAG_IN_MAGAZINE))
-		panic("slab: cached object is in use, freed twice at once? object=%p cache=%s",
-		      slot.object, c->name);
+	struct magazine_slot slot;
+	u32 taken;
+
+	spin_lock(&c->lock);
+	taken = slab_take_locked(c, &slot, 1);
+	spin_unlock(&c->lock);
+	if (taken == 0)
+		return NULL;
 	*slot.tag = (u16)tag;
 	return slot.object;
 }
 
-/* One object for the caller, and half a magazine more. */
-static void *refill_locked(struct kmem_cache *c, u32 tag)
+/* Any free object that there is. Interrupts off. */
+static void *alloc_here(struct kmem_cache *c, u32 tag)
 {
-	struct magazine *m = magazine_of(c);
-	struct magazine_slot slot;
+	struct cpu_objects *o = cpu_objects_here(c->cpu);
+	void *object;
 
-	if (slab_take_locked(c, &slot, 1) == 0)
-		return NULL;
-	if (m != NULL && m->nr < m->capacity / 2) {
-		m->nr += slab_take_locked(c, m->slot + m->nr, m->capacity / 2 - m->nr);
-		m->nr_refills++;
-	}
-	return claim(c, slot, tag);
+	if (pop(o, tag, &object))
+		return object;
+	if (o->top->object != NULL)
+		panic("slab: cached object is in use, freed twice at once? object=%p cache=%s",
+		      o->top->object, c->name);
+	if (!cpu_objects_refill(c, o))
+		return take_one(c, tag);
+	return pop(o, tag, &object) ? object : NULL;
 }
 
-static __noinline void *alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
+__noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
 {
 	if (unlikely(c->magic != CACHE_MAGIC))
 		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
 	for (;;) {
-		u64 flags = spin_lock_irq(&c->lock);
-		void *object = refill_locked(c, tag);
+		u64 flags = irq_save();
+		void *object = alloc_here(c, tag);
 
-		spin_unlock_irq(&c->lock, flags);
-		if (object != NULL)
+		irq_restore(flags);
+		if (object != NULL) {
+			platform_unpoison(object, c->size);
 			return object;
+		}
 		if (!slab_grow(c, gfp))
 			return NULL;
 	}
 }
 
-static __noinline void *alloc_zeroed(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
+__mm_fast void *slab_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag)
+{
+	void *object;
+
+	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &object)))
+		return slab_alloc_slowly(c, gfp, tag);
+	platform_unpoison(object, c->size);
+	return object;
+}
+
+__noinline void *slab_alloc_zeroed(struct kmem_cache *c, gfp_t gfp, u32 tag)
 {
 	void *object;
 
 	assert(c->ctor == NULL); /* zeroing would undo the constructor */
-	object = kmem_cache_alloc_at(c, gfp & ~__GFP_ZERO, site);
+	object = slab_alloc(c, gfp & ~__GFP_ZERO, tag);
 	if (object != NULL)
 		memset(object, 0, c->size);
 	return object;
 }
 
-/* The common way calls nothing, so that it needs no stack frame. */
-__mm_fast void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
-{
-	struct magazine *m;
-	u64 flags;
-
-	if (unlikely(gfp & __GFP_ZERO))
-		return alloc_zeroed(c, gfp, site);
-	flags = irq_save();
-	m = magazine_of(c);
-	if (likely(m != NULL && m->nr != 0)) {
-		void *object = claim(c, m->slot[--m->nr], site->tag);
-
-		irq_restore(flags);
-		return object;
-	}
-	irq_restore(flags);
-	return alloc_slowly(c, gfp, site->tag);
-}
-
-/* What this CPU's magazine holds, up to n, with interrupts off once. */
+/* What the loaded magazine holds, up to n. */
 static size_t pop_many(struct kmem_cache *c, size_t n, void *objects[], u32 tag)
 {
 	u64 flags = irq_save();
-	struct magazine *m = magazine_of(c);
+	struct cpu_objects *o = cpu_objects_here(c->cpu);
 	size_t nr = 0;
 
-	for (; m != NULL && nr < n && m->nr != 0; nr++)
-		objects[nr] = claim(c, m->slot[--m->nr], tag);
+	while (nr < n && pop(o, tag, &objects[nr]))
+		platform_unpoison(objects[nr++], c->size);
 	irq_restore(flags);
 	return nr;
 }
 
-size_t kmem_cache_alloc_bulk_at(struct kmem_cache *c, gfp_t gfp, size_t n, void *objects[],
-                                const struct alloc_site *site)
+static void zero_all(const struct kmem_cache *c, size_t n, void *objects[])
+{
+	assert(c->ctor == NULL);
+	for (size_t i = 0; i < n; i++)
+		memset(objects[i], 0, c->size);
+}
+
+size_t kmem_cache_alloc_bulk_tag(struct kmem_cache *c, gfp_t gfp, size_t n, void *objects[],
+                                 u32 tag)
 {
 	size_t nr = 0;
 
-	while (nr < n) {
-		if (!(gfp & __GFP_ZERO))
-			nr += pop_many(c, n - nr, objects + nr, site->tag);
-		if (nr == n)
-			break;
-		objects[nr] = kmem_cache_alloc_at(c, gfp, site); /* refills */
+	while ((nr += pop_many(c, n - nr, objects + nr, tag)) < n) {
+		objects[nr] = slab_alloc_slowly(c, gfp & ~__GFP_ZERO, tag); /* refills */
 		if (objects[nr] == NULL) {
 			kmem_cache_free_bulk(c, nr, objects);
 			return 0;
 		}
 		nr++;
 	}
+	if (gfp & __GFP_ZERO)
+		zero_all(c, n, objects);
 	return n;
 }
 
 /* --- free --- */
-
-/* Gives the n coldest objects back to their slabs. Interrupts off. */
-static void spill(struct kmem_cache *c, struct magazine *m, u32 n, struct list *surplus)
-{
-	u64 flags = spin_lock_irq(&c->lock);
-
-	slab_put_locked(c, m->slot, n, surplus);
-	spin_unlock_irq(&c->lock, flags);
-	m->nr -= n;
-	memmove(m->slot, m->slot + n, m->nr * sizeof(m->slot[0]));
-	m->nr_flushes++;
-}
-
-static __noinline void put_without_magazine(struct kmem_cache *c, struct magazine_slot slot)
-{
-	struct list surplus = LIST_INIT(surplus);
-	u64 flags = spin_lock_irq(&c->lock);
-
-	slab_put_locked(c, &slot, 1, &surplus);
-	spin_unlock_irq(&c->lock, flags);
-	slab_release(c, &surplus);
-}
-
-static __noinline void make_room(struct kmem_cache *c)
-{
-	struct list surplus = LIST_INIT(surplus);
-	u64 flags = irq_save();
-	struct magazine *m = magazine_of(c);
-
-	if (m->nr == m->capacity)
-		spill(c, m, (m->capacity + 1) / 2, &surplus);
-	irq_restore(flags);
-	slab_release(c, &surplus);
-}
-
-/* Pushes if there is room. The tag says IN_MAGAZINE from here on. */
-static __always_inline bool try_push(struct kmem_cache *c, struct magazine_slot slot)
-{
-	bool pushed = false;
-	u64 flags = irq_save();
-	struct magazine *m = magazine_of(c);
-
-	if (likely(m->nr < m->capacity)) {
-		m->slot[m->nr++] = slot;
-		pushed = true;
-	}
-	irq_restore(flags);
-	return pushed;
-}
-
-static __always_inline void free_slot(struct kmem_cache *c, struct magazine_slot slot)
-{
-	if (unlikely(c->flags & SLAB_ZERO_ON_FREE))
-		memset(slot.object, 0, c->size);
-	if (unlikely(c->magazines == NULL)) {
-		put_without_magazine(c, slot);
-		return;
-	}
-	while (unlikely(!try_push(c, slot)))
-		make_room(c);
-}
-
-/* The tag of the object that starts at the address; NULL when none does. */
-static __always_inline u16 *tag_of(struct slab *s, const void *object)
-{
-	u64 offset = (u64)object - s->base;
-	u64 product = offset * s->reciprocal;
-
-	if (unlikely(offset >= s->span || (u32)product >= (u32)s->reciprocal))
-		return NULL;
-	return &s->tag[product >> 32];
-}
 
 /* A live object is no longer live: false when it was not. Interrupts are off against a handler that
  * frees the same object between test and store. */
@@ -238,86 +149,56 @@ static bool retire(u16 *tag)
 	return live;
 }
 
-static __noinline void free_slowly(const char *who, struct slab *s, void *object)
+static void put_one(struct kmem_cache *c, struct magazine_slot slot, struct list *surplus)
 {
-	u16 *tag = tag_of(s, object);
-
-	if (tag == NULL || !retire(tag))
-		slab_bad_free(who, s->cache, object);
-	free_slot(s->cache, (struct magazine_slot){object, tag});
+	spin_lock(&c->lock);
+	slab_put_locked(c, &slot, 1);
+	slab_trim_locked(c, surplus);
+	spin_unlock(&c->lock);
 }
 
-/* Straight into the magazine, when nothing at all is unusual: check, tag and push with interrupts
- * off once. */
-void slab_free_object(const char *who, struct slab *s, void *object)
+__noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *object)
 {
-	u16 *tag = tag_of(s, object);
+	struct list surplus = LIST_INIT(surplus);
+	struct slab_object_info info;
+	struct cpu_objects *o;
+	u16 *tag;
+	u64 flags;
 
-	if (likely(tag != NULL && !(s->cache->flags & SLAB_ZERO_ON_FREE))) {
-		u64 flags = irq_save();
-		struct magazine *m = magazine_of(s->cache);
-
-		if (likely(m != NULL && m->nr < m->capacity && *tag >= TAG_FIRST_SITE)) {
-			*tag = TAG_IN_MAGAZINE;
-			m->slot[m->nr++] = (struct magazine_slot){object, tag};
-			irq_restore(flags);
-			return;
-		}
-		irq_restore(flags);
-	}
-	free_slowly(who, s, object);
+	if (!slab_object_of(object, &info) || info.offset != 0 ||
+	    (c != NULL ? info.cache != c : (info.cache->flags & SLAB_INTERNAL) != 0))
+		slab_bad_free(who, c, object);
+	tag = &slab_of(object)->tag[info.index];
+	if (!retire(tag))
+		slab_bad_free(who, c, object);
+	c = info.cache;
+	if (c->flags & SLAB_ZERO_ON_FREE)
+		memset(object, 0, c->size);
+	platform_poison(object, c->size);
+	flags = irq_save();
+	o = cpu_objects_here(c->cpu);
+	if (!cpu_objects_make_room(c, o, &surplus))
+		put_one(c, (struct magazine_slot){object, tag}, &surplus);
+	else
+		push(o, object, tag);
+	irq_restore(flags);
+	slab_release(c, &surplus);
 }
 
-void kmem_cache_free(struct kmem_cache *c, void *object)
+static __noinline void cache_free_slowly(struct kmem_cache *c, void *object)
 {
-	struct slab *s;
+	if (object != NULL)
+		slab_free_slowly("slab", c, object);
+}
 
-	if (unlikely(object == NULL))
-		return;
-	s = slab_of(object);
-	if (unlikely(s == NULL || s->cache != c))
-		slab_bad_free("slab", c, object);
-	slab_free_object("slab", s, object);
+__mm_fast void kmem_cache_free(struct kmem_cache *c, void *object)
+{
+	if (unlikely(!free_fast(c, false, object)))
+		cache_free_slowly(c, object);
 }
 
 void kmem_cache_free_bulk(struct kmem_cache *c, size_t n, void *objects[])
 {
 	for (size_t i = 0; i < n; i++)
 		kmem_cache_free(c, objects[i]);
-}
-
-/* --- flush --- */
-
-static u64 flush_one(struct kmem_cache *c, unsigned cpu)
-{
-	struct list surplus = LIST_INIT(surplus);
-	u64 flags = irq_save();
-	struct magazine *m = magazine_of_cpu(c, cpu);
-
-	if (m->nr != 0)
-		spill(c, m, m->nr, &surplus);
-	irq_restore(flags);
-	return slab_release(c, &surplus);
-}
-
-u64 magazine_flush(struct kmem_cache *c, bool all_cpus)
-{
-	u64 pages = 0;
-
-	if (c->magazines == NULL)
-		return 0;
-	if (!all_cpus)
-		return flush_one(c, cpu_id());
-	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
-		pages += flush_one(c, cpu);
-	return pages;
-}
-
-u64 magazine_objects(const struct kmem_cache *c)
-{
-	u64 nr = 0;
-
-	for (unsigned cpu = 0; c->magazines != NULL && cpu < mm_nr_cpus; cpu++)
-		nr += magazine_of_cpu(c, cpu)->nr;
-	return nr;
 }

@@ -1,5 +1,6 @@
 /*
- * Private to the slab layer (slab.c, slab_cpu.c, slab_check.c, kmalloc.c) and its tests.
+ * Private to the slab layer (slab.c, slab_cache.c, slab_layout.c, slab_cpu.c, slab_depot.c,
+ * slab_check.c, kmalloc.c) and its tests.
  */
 #pragma once
 
@@ -12,24 +13,35 @@
  * through any of its pages' struct page. After the tags come the bits, at cache->bits_offset.
  */
 struct slab {
-	u64 base;       /* C: address of object 0 */
-	u64 reciprocal; /* C: index of the object at an offset = offset * reciprocal >> 32 */
-	u64 span;       /* C: bytes from base within which an address has a slot */
+	u64 base;                /* C: address of object 0 */
+	u64 reciprocal;          /* C: see below */
+	struct cpu_objects *cpu; /* C: where frees go: the cache's, or those that are always full */
 	struct kmem_cache *cache; /* C */
 	struct list link;         /* L: cache->slabs[list] */
 	u32 nr_free;              /* L: set bits */
+	u32 relist_at;            /* L: when nr_free has grown to this, another list is right */
 	u32 nr_pages;             /* C */
 	u8 list;                  /* L: which of the cache's lists holds it */
-	u8 unused[7];
+	u8 unused[3];
 	u16 tag[]; /* one a slot: TAG_IN_SLAB, TAG_IN_MAGAZINE or the call site's. I or L, see
 	              slab_cpu.c */
 };
 
 static_assert(offsetof(struct slab, tag) == 64, "a record starts with one cache line");
 
+/*
+ * The index of an address in its slab is the high half of (address - base) * reciprocal, with
+ * reciprocal = 2^64 / stride rounded up; and a slot starts there exactly when the low half is below
+ * the reciprocal. For an offset q * stride + r the product is q * 2^64 + q * e + r * reciprocal,
+ * with e = reciprocal * stride - 2^64 < stride. The low half is q * e where r is 0; otherwise it
+ * is reciprocal at least, and no carry leaves it, as (q + 1) * e < reciprocal. With B as the bound
+ * on strides and on a slab's bytes, (q + 1) * e < 2 * B, and the reciprocal is at least 2^64 / B.
+ */
+static_assert(2 * SLAB_MAX_SIZE < UINT64_MAX / SLAB_MAX_SIZE, "both hold by far");
+
 /* A cache's slabs by how full they are: the fullest refills first, so that the emptiest can run
  * empty. */
-enum { SLABS_FULL = 0, SLABS_PARTIAL = 1, NR_PARTIAL = 8, SLABS_EMPTY = 9, NR_SLAB_LISTS };
+enum { SLABS_FULL = 0, SLABS_PARTIAL = 1, NR_PARTIAL = 4, SLABS_EMPTY = 5, NR_SLAB_LISTS };
 
 /* An object in a magazine, with the address of its tag, so that neither has to be looked up again.
  */
@@ -38,18 +50,36 @@ struct magazine_slot {
 	u16 *tag;
 };
 
-#define MAGAZINE_BYTES 1024
 #define MAGAZINE_SLOTS 62
+#define MAGAZINE_BYTES (32 * KIB) /* of objects, at most, where 4 are not more */
 
-/* One CPU's stack of hot objects of one cache. I: its own CPU, interrupts off. */
+/*
+ * A stack of free objects. Below the first, at the bottom, stands a slot whose tag says TAG_IN_SLAB
+ * for ever: who pops from an empty magazine finds an object that is not free, and needs no count.
+ */
 struct magazine {
-	u32 nr, capacity;
-	u64 nr_refills, nr_flushes;
+	struct magazine_slot slot[1 + MAGAZINE_SLOTS]; /* 0: the bottom */
+	struct magazine *next;                         /* L: in the depot */
 	u64 unused;
-	struct magazine_slot slot[MAGAZINE_SLOTS];
 };
 
-static_assert(sizeof(struct magazine) == MAGAZINE_BYTES, "magazines of all CPUs lie side by side");
+static_assert(sizeof(struct magazine) == 1024, "magazines fill pages");
+
+/*
+ * The hot objects of one cache in one execution context (mm/context.h). I: only code of this
+ * context, or its CPU with interrupts off; for the counters of others a snapshot is enough.
+ */
+struct cpu_objects {
+	struct magazine_slot *top;   /* the topmost used slot of `loaded`, or its bottom */
+	struct magazine_slot *limit; /* top is here when it is full */
+	struct magazine *loaded;     /* NULL: none yet; top and limit are that of nothing */
+	struct magazine *spare;      /* NULL: none yet */
+	u64 nr_spare;                /* objects in it: none, or as many as it may hold */
+	u64 nr_refills, nr_flushes;  /* trips to the depot or the slabs */
+	u64 unused;
+};
+
+static_assert(sizeof(struct cpu_objects) == CONTEXT_STRIDE, "mm_this(offset) leads to it");
 
 #define CACHE_MAGIC 0x51ab0cacu
 #define SLAB_INTERNAL 0x100u /* the memory manager's own */
@@ -57,18 +87,27 @@ static_assert(sizeof(struct magazine) == MAGAZINE_BYTES, "magazines of all CPUs 
 #define SLAB_STATIC 0x400u   /* cannot be destroyed */
 #define SLAB_PUBLIC_FLAGS (SLAB_HWCACHE_ALIGN | SLAB_ZERO_ON_FREE | SLAB_NO_MAGAZINE)
 
-/* L: guarded by lock. C: constant after creation. */
+/* Full and empty magazines between the CPUs and the slabs. L */
+struct depot {
+	struct magazine *full, *empty;
+	u32 nr_full, nr_empty;
+};
+
+/* L: guarded by lock. C: constant after creation. A: atomic. */
 struct kmem_cache {
-	char *magazines;  /* C: CPU i's is at i * MAGAZINE_BYTES; NULL: none */
-	u32 magic;        /* C */
-	u32 flags;        /* C */
-	u32 size, stride; /* C */
-	u32 align;        /* C */
-	u32 nr_pages;     /* C: of a slab */
-	u32 nr_objects;   /* C: of a slab */
+	struct cpu_objects *cpu; /* C: one for each context; those that are always empty and full:
+	                            no magazines */
+	u32 magic;               /* C */
+	u32 flags;               /* C */
+	u32 size, stride;        /* C */
+	u32 align;               /* C */
+	u32 capacity;            /* C: of a magazine; 0: no magazines */
+	u32 nr_pages;            /* C: of a slab */
+	u32 nr_objects;          /* C: of a slab */
 	u32 nr_slots;     /* C: tags; one more than objects where a tail could hold an address */
 	u32 bits_offset;  /* C: of the bits in the record */
 	u32 record_bytes; /* C */
+	u32 nr_magazines; /* A: the contexts' and the depot's */
 	u64 reciprocal;   /* C */
 	void (*ctor)(void *object);      /* C */
 	struct kmem_cache *record_cache; /* C: where the records come from; NULL when on the slab */
@@ -78,12 +117,10 @@ struct kmem_cache {
 	u32 nonempty_lists;               /* L: bit i while slabs[i] has members */
 	u64 nr_slabs, nr_empty;           /* L */
 	u64 nr_free;                      /* L: objects in slabs, the sum of their nr_free */
+	struct depot depot;               /* L */
 	struct list link;                 /* the list of caches, under its lock */
 	char name[32];                    /* C */
 };
-
-/* A cache keeps this many empty slabs at most. */
-#define MAX_EMPTY_SLABS 4
 
 static inline u64 *slab_bits(const struct kmem_cache *c, struct slab *s)
 {
@@ -96,11 +133,11 @@ static inline void *slab_object(const struct kmem_cache *c, const struct slab *s
 }
 
 /* The slab whose page holds the address, or NULL. Any address. O(1). */
-static inline struct slab *slab_of(const void *address)
+static __always_inline struct slab *slab_of(const void *address)
 {
 	const struct page *page = page_hint(address);
 
-	return page != NULL && page->type == PAGE_SLAB ? page->slab : NULL;
+	return likely(page != NULL && page->type == PAGE_SLAB) ? page->slab : NULL;
 }
 
 /* --- slab_layout.c --- */
@@ -117,21 +154,24 @@ u32 cache_natural_align(size_t size, size_t align, unsigned flags);
 int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
                 void (*ctor)(void *));
 
+/* Puts it at the end of the list of all caches. */
+void cache_enlist(struct kmem_cache *c);
+
 /* Where records of so many bytes come from; NULL: there are none so large. */
 struct kmem_cache *slab_record_cache(u32 bytes);
-
-extern struct list cache_list;
-extern struct spinlock cache_list_lock;
 
 /* --- slab.c --- */
 
 /* Up to n free objects of the fullest slabs, now TAG_IN_MAGAZINE. L */
 u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n);
 
-/* The reverse; slabs that are empty and too many go to `surplus`, to be released without the lock.
- * L */
-void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n,
-                     struct list *surplus);
+/* The reverse. L */
+void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n);
+
+/* Moves empty slabs to the list, to be released without the lock: a few of those that are too many,
+ * or all. L */
+void slab_trim_locked(struct kmem_cache *c, struct list *surplus);
+void slab_take_empty_locked(struct kmem_cache *c, struct list *surplus);
 
 /* Makes one more slab. False: no memory. No lock held. */
 bool slab_grow(struct kmem_cache *c, gfp_t gfp);
@@ -139,31 +179,52 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp);
 /* Frees the slabs on the list; returns their pages. No lock held. */
 u64 slab_release(struct kmem_cache *c, struct list *surplus);
 
-/* Takes all empty slabs off the cache. L */
-void slab_take_empty_locked(struct kmem_cache *c, struct list *surplus);
+/* The list for a slab with so many free objects. */
+u8 slab_list_for(const struct kmem_cache *c, u32 nr_free);
+
+/* --- slab_depot.c --- */
+
+/* Where magazines and the arrays of contexts come from. */
+extern struct kmem_cache magazine_cache, cpu_objects_cache;
+
+/* The elements of caches without magazines: always empty and always full. */
+extern struct cpu_objects *cpu_objects_none;
+void cpu_objects_init(void);
+
+/* A cache's array. False: no memory. The magazines must be flushed before it goes. */
+bool cpu_objects_create(struct kmem_cache *c);
+void cpu_objects_destroy(struct kmem_cache *c);
+struct cpu_objects *cpu_objects_of(const struct kmem_cache *c, unsigned context);
+
+/* How many objects it holds, the spare's included. */
+u64 cpu_objects_count(const struct cpu_objects *o);
+
+/* Makes `loaded` have an object, or room for one. False: the cache has none in the depot and the
+ * slabs, or there is no memory for magazines. Interrupts off. */
+bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o);
+bool cpu_objects_make_room(struct kmem_cache *c, struct cpu_objects *o, struct list *surplus);
+
+/* Objects in the magazines of all contexts and of the depot. */
+u64 magazine_objects(const struct kmem_cache *c);
+
+/* Gives all objects of this CPU's magazines and of the depot back to the slabs, and the magazines
+ * too; with all_cpus everyone's (nobody may be using the cache then). */
+void magazine_flush(struct kmem_cache *c, bool all_cpus);
+
+/* --- slab_cpu.c --- */
+
+/* What is unusual about an allocation or a free, from the beginning. who: the function's name for
+ * messages. c NULL: of any cache but the manager's own. */
+void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag);
+void slab_free_slowly(const char *who, struct kmem_cache *c, void *object);
+
+/* --- slab_check.c --- */
 
 /* Names what is wrong with freeing this address, and panics. `who` is the function that was called.
  */
 _Noreturn void slab_bad_free(const char *who, const struct kmem_cache *c, const void *object);
 
-/* --- slab_check.c --- */
-
 /* Live objects and bytes of each site in this cache. */
 void cache_visit_sites(struct kmem_cache *c,
                        void (*visit)(void *context, u32 tag, u64 objects, u64 bytes),
                        void *context);
-
-/* --- slab_cpu.c --- */
-
-/* Objects in all CPUs' magazines of the cache. */
-u64 magazine_objects(const struct kmem_cache *c);
-
-/* Empties this CPU's magazine, or with all_cpus everyone's (nobody may be using the cache then).
- * Returns the pages of slabs that thereby became surplus. */
-u64 magazine_flush(struct kmem_cache *c, bool all_cpus);
-
-void magazine_init(struct kmem_cache *c, char *memory);
-struct magazine *magazine_of_cpu(const struct kmem_cache *c, unsigned cpu);
-
-/* Frees an object whose slab is known. */
-void slab_free_object(const char *who, struct slab *s, void *object);

@@ -3,9 +3,9 @@
  * that needs.
  *
  * The smallest power of two of pages, up to 8, whose tail and metadata waste at most 1/8 and that
- * holds at least 8 objects; else the largest such with fewer; else, for sizes where no power of two
- * does, a run of just the pages that k objects need. The records' own caches have the record at the
- * start of their single page instead.
+ * holds at least WANTED_OBJECTS; else the largest such with fewer; else, for sizes where no power
+ * of two does, a run of just the pages that k objects need. The records' own caches have the record
+ * at the start of their single page instead.
  *
  * Pure arithmetic on struct kmem_cache, done once a cache. mm/slab.c holds the theory (its sections
  * 2, 3 and 5).
@@ -60,7 +60,7 @@ static void on_slab_layout(struct kmem_cache *c)
 
 static bool off_slab_layout(struct kmem_cache *c)
 {
-	enum { WANTED_OBJECTS = 8, MAX_ORDER_PAGES = 8, MAX_RUN_PAGES = 32 };
+	enum { WANTED_OBJECTS = 64, MAX_ORDER_PAGES = 8, MAX_RUN_PAGES = 32 };
 
 	for (u32 pages = 1; pages <= MAX_ORDER_PAGES; pages *= 2)
 		if (try_layout(c, pages) && wastes_little(c) && c->nr_objects >= WANTED_OBJECTS)
@@ -82,7 +82,7 @@ bool cache_layout(struct kmem_cache *c)
 		return false;
 	c->bits_offset =
 	    (u32)align_up(sizeof(struct slab) + c->nr_slots * sizeof(u16), sizeof(u64));
-	c->reciprocal = c->nr_objects == 1 ? 1 : div_round_up(1ull << 32, c->stride);
+	c->reciprocal = c->flags & SLAB_ON_SLAB ? 0 : UINT64_MAX / c->stride + 1;
 	return true;
 }
 

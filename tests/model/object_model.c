@@ -11,6 +11,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/free_memory.h"
 
 #define NR_STEPS 120000u
 #define STEPS_A_CHECK 15000u
@@ -162,7 +163,7 @@ static void free_one(u32 at)
 		kfree(l.p);
 	if (l.kind ==
 	    1) /* nobody has it yet: its slab stays while others of it live, or is free memory */
-		ASSERT_TRUE(slab_of(l.p) == NULL || mem_find_other(l.p, 0, 200) == NULL);
+		ASSERT_TRUE(slab_of(l.p) == NULL || free_memory_find_other(l.p, 0, 200) == NULL);
 }
 
 static void resize(u32 at)

@@ -121,38 +121,38 @@ TEST(books, shrinking_counts_the_managers_own_slabs)
 static unsigned capacity_for(size_t size)
 {
 	struct kmem_cache *c = kmem_cache_create("capacity", size, 8, 0, NULL);
-	unsigned capacity = magazine_of_cpu(c, 0)->capacity;
+	unsigned capacity = c->capacity;
 
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 	return capacity;
 }
 
-/* 64 KiB of objects, at least 4, at most as many as there are slots. */
+/* 32 KiB of objects, at least 4, at most as many as there are slots. */
 TEST(books, magazines_hold_objects_by_their_size)
 {
 	EXPECT_EQ(capacity_for(8), MAGAZINE_SLOTS);
-	EXPECT_EQ(capacity_for(1024), MAGAZINE_SLOTS);
-	EXPECT_EQ(capacity_for(1104), 64 * KIB / 1104);
-	EXPECT_EQ(capacity_for(4096), 16);
+	EXPECT_EQ(capacity_for(512), MAGAZINE_SLOTS);
+	EXPECT_EQ(capacity_for(1104), 32 * KIB / 1104);
+	EXPECT_EQ(capacity_for(4096), 8);
 	EXPECT_EQ(capacity_for(32 * KIB), 4);
 }
 
 TEST(books, a_full_magazine_is_sound)
 {
-	static void *object[2 * MAGAZINE_SLOTS];
+	static void *object[4 * MAGAZINE_SLOTS];
 	struct kmem_cache *c = kmem_cache_create("full", 64, 0, 0, NULL);
-	struct magazine *m = magazine_of_cpu(c, cpu_id());
+	struct cpu_objects *o = cpu_objects_of(c, cpu_id() * NR_CONTEXT_KINDS);
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(object); i++)
 		object[i] = kmem_cache_alloc(c, GFP_KERNEL);
-	while (n < ARRAY_SIZE(object) && m->nr < m->capacity)
+	while (n < ARRAY_SIZE(object) && (o->top != o->limit || o->nr_spare == 0))
 		kmem_cache_free(c, object[n++]);
-	EXPECT_EQ(m->nr, m->capacity);
+	EXPECT_EQ(cpu_objects_count(o), 2 * c->capacity);
 	EXPECT_SOUND(mm_check());
 	while (n < ARRAY_SIZE(object))
 		kmem_cache_free(c, object[n++]);
-	EXPECT_LE(m->nr, m->capacity);
+	EXPECT_LE(cpu_objects_count(o), 2 * c->capacity);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 

@@ -86,7 +86,7 @@ static void several_cpus(void)
 	}
 	for (unsigned cpu = 0; cpu < 4; cpu++) {
 		host_cpu_enter(cpu);
-		EXPECT_GT(magazine_of_cpu(c, cpu)->nr, 0);
+		EXPECT_GT(cpu_objects_count(cpu_objects_of(c, cpu * NR_CONTEXT_KINDS)), 0);
 		again = kmem_cache_alloc(c, GFP_KERNEL);
 		EXPECT_TRUE(again == object[cpu]);
 		kmem_cache_free(c, again);

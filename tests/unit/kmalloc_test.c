@@ -7,6 +7,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/free_memory.h"
 #include "tests/model/hoard.h"
 
 #define QUIET (GFP_NOWAIT | __GFP_NOWARN)
@@ -342,7 +343,7 @@ TEST(kmalloc, sensitive_contents_are_wiped)
 
 		memset(p, 0x77, size);
 		kfree_sensitive(p);
-		EXPECT_NULL(mem_find_other(p, 0, size));
+		EXPECT_NULL(free_memory_find_other(p, 0, size));
 		kfree(pin);
 	}
 }

@@ -38,8 +38,8 @@ TEST(site_more, the_first_and_the_last_site_are_summed)
 	kfree(kmalloc(64, GFP_KERNEL)); /* the slabs exist: their records have sites too */
 	kfree(kmalloc(128, GFP_KERNEL));
 	before = look();
-	p = kmalloc_at(64, GFP_KERNEL, site_of_tag(before.first));
-	q = kmalloc_at(128, GFP_KERNEL, site_of_tag(before.last));
+	p = kmalloc_any(64, GFP_KERNEL, before.first);
+	q = kmalloc_any(128, GFP_KERNEL, before.last);
 	after = look();
 	EXPECT_EQ(after.first_bytes, before.first_bytes + 64);
 	EXPECT_EQ(after.last_bytes, before.last_bytes + 128);

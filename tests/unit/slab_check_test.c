@@ -15,11 +15,15 @@ static void *objects[1200];
 static unsigned nr;
 static struct slab *full, *partial, *empty;
 
+/* This context's magazines. */
+static struct cpu_objects *here(void)
+{
+	return cpu_objects_of(c, cpu_id() * NR_CONTEXT_KINDS);
+}
+
 /* Slabs 0 and 1 full, 2 and 3 partial, 4 empty, and some objects of slab 3 in the magazine. */
 static void open_sound(void)
 {
-	struct magazine *m;
-
 	c = kmem_cache_create("test", 128, 0, 0, NULL);
 	ASSERT_NOT_NULL(c);
 	nr = NR_SLABS * c->nr_objects;
@@ -28,7 +32,6 @@ static void open_sound(void)
 		ASSERT_NOT_NULL(objects[i] = kmem_cache_alloc(c, GFP_KERNEL));
 	kmem_cache_shrink(c);
 	ASSERT_EQ(c->nr_slabs, NR_SLABS);
-	m = magazine_of_cpu(c, cpu_id());
 	for (unsigned i = 2 * c->nr_objects; i < nr; i++) {
 		bool keep = i < 4 * c->nr_objects && i % 4 != 0;
 
@@ -36,7 +39,7 @@ static void open_sound(void)
 			continue;
 		kmem_cache_free(c, objects[i]);
 		objects[i] = NULL;
-		if (m->nr == m->capacity)
+		if (here()->top == here()->limit)
 			magazine_flush(c, false);
 	}
 	magazine_flush(c, false);
@@ -171,33 +174,35 @@ TEST(slab_check, S4_pages_and_records_lead_to_each_other)
 
 TEST(slab_check, S5_magazines_hold_objects_with_their_tags)
 {
-	struct magazine *m;
+	struct cpu_objects *o;
 
 	open_sound();
-	m = magazine_of_cpu(c, cpu_id());
-	ASSERT_GE(m->nr, 3);
-	EXPECT_BREAKS("S5:", m->nr, m->capacity + 1);
-	EXPECT_BREAKS("S5:", m->capacity, MAGAZINE_SLOTS + 1);
-	for (u32 i = 0; i < m->nr; i += m->nr - 1) {
-		EXPECT_BREAKS("S5:", m->slot[i].object, (char *)m->slot[i].object + 8);
-		EXPECT_BREAKS("S5:", m->slot[i].object, c);
-		EXPECT_BREAKS("S5:", m->slot[i].object, NULL);
-		EXPECT_BREAKS("S5:", m->slot[i].tag, m->slot[i].tag + 1);
-		EXPECT_BREAKS("S5:", *m->slot[i].tag, TAG_FIRST_SITE);
+	o = here();
+	ASSERT_GE(cpu_objects_count(o), 3);
+	EXPECT_BREAKS("S5:", o->top, o->limit + 1);
+	EXPECT_BREAKS("S5:", o->loaded->slot[0].object, c);
+	EXPECT_BREAKS("S5:", o->loaded->slot[0].tag, o->top->tag);
+	for (struct magazine_slot *slot = o->loaded->slot + 1; slot <= o->top;
+	     slot += o->top - o->loaded->slot - 1) {
+		EXPECT_BREAKS("S5:", slot->object, (char *)slot->object + 8);
+		EXPECT_BREAKS("S5:", slot->object, c);
+		EXPECT_BREAKS("S5:", slot->object, NULL);
+		EXPECT_BREAKS("S5:", slot->tag, slot->tag + 1);
+		EXPECT_BREAKS("S5:", *slot->tag, TAG_FIRST_SITE);
 	}
 	close();
 }
 
 TEST(slab_check, S6_tags_are_as_many_as_magazines_hold)
 {
-	struct magazine *m;
+	struct cpu_objects *o;
 
 	open_sound();
 	EXPECT_BREAKS("S6:", full->tag[0], TAG_IN_MAGAZINE);
 	EXPECT_BREAKS("S6:", full->tag[c->nr_objects - 1], TAG_IN_MAGAZINE);
-	m = magazine_of_cpu(c, cpu_id());
-	EXPECT_BREAKS("S6:", m->nr, m->nr - 1);
-	EXPECT_BREAKS("S6:", m->slot[0], m->slot[1]); /* one twice, one never */
+	o = here();
+	EXPECT_BREAKS("S6:", o->top, o->top - 1);
+	EXPECT_BREAKS("S6:", o->top[0], o->top[-1]); /* one twice, one never */
 	close();
 }
 

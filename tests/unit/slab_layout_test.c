@@ -70,18 +70,17 @@ TEST(slab_layout, records_hold_their_tags_and_bits)
 	}
 }
 
-/* The multiplication that mm/slab_cpu.c uses instead of a division, at the edges of every object.
+/* The multiplication that mm/slab_fast.h uses instead of a division, at the edges of every object.
  */
 static void expect_index(u64 offset, u32 stride)
 {
-	u64 product = offset * c.reciprocal;
-	bool is_first_byte = (u32)product < (u32)c.reciprocal;
+	unsigned __int128 product = (unsigned __int128)offset * c.reciprocal;
+	u64 index = (u64)(product >> 64);
+	bool is_start = (u64)product < c.reciprocal;
 
-	/* A slab of one object has but one slot, whatever its length. */
-	if (product >> 32 != (c.nr_objects == 1 ? 0 : offset / stride) ||
-	    is_first_byte != (offset % stride == 0 && (c.nr_objects > 1 || offset == 0)))
-		test_fail(__FILE__, __LINE__, "stride %u offset %lu: index %lu, first byte %d",
-		          stride, offset, product >> 32, is_first_byte);
+	if (index != offset / stride || index >= c.nr_slots || is_start != (offset % stride == 0))
+		test_fail(__FILE__, __LINE__, "stride %u offset %lu: index %lu, start %d", stride,
+		          offset, index, is_start);
 }
 
 TEST(slab_layout, the_index_needs_no_division)

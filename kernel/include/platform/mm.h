@@ -39,11 +39,17 @@ static inline void platform_unpoison(const void *p, size_t n)
 
 static inline struct page *page_hint(const void *va)
 {
-	if (unlikely((u64)va >> 47 != 0x1ffff))
+	struct page *page = (struct page *)((s64)va >> 8 & ~15l);
+	u64 pageblock = (u64)((s64)va >> 21);
+
+	/* Below: not in the kernel's half. At or above there is a byte for everything. */
+	if (unlikely(pageblock < PAGEBLOCK_BASE))
 		return NULL;
-	if (unlikely(*(const volatile u8 *)((s64)va >> 21) != PAGEBLOCK_FULL))
+	if (unlikely(*(const u8 *)pageblock != PAGEBLOCK_FULL))
 		return NULL;
-	return (struct page *)((s64)va >> 8 & ~15l);
+	if (page == NULL)
+		__builtin_unreachable(); /* so that callers need not ask again */
+	return page;
 }
 
 /* Where struct cpu keeps the current context's words (kernel/cpu.h asserts it). Volatile: not moved

@@ -19,29 +19,16 @@
 #define KMALLOC_MAX_SIZE (1ul << 30)
 #define ZERO_SIZE_PTR ((void *)16)
 
-void *kmalloc_at(size_t size, gfp_t gfp, const struct alloc_site *site)
-    __attribute__((malloc, alloc_size(1)));
-void *kmalloc_node_at(size_t size, gfp_t gfp, unsigned node, const struct alloc_site *site)
-    __attribute__((malloc, alloc_size(1)));
-void *kmalloc_array_at(size_t n, size_t size, gfp_t gfp, const struct alloc_site *site)
-    __attribute__((malloc, alloc_size(1, 2)));
-
+#define kmalloc(size, gfp) kmalloc_tag(size, gfp, ALLOC_TAG())
+#define kzalloc(size, gfp) kmalloc_tag(size, (gfp) | __GFP_ZERO, ALLOC_TAG())
+#define kmalloc_node(size, gfp, node) kmalloc_node_tag(size, gfp, node, ALLOC_TAG())
+#define kmalloc_array(n, size, gfp) kmalloc_array_tag(n, size, gfp, ALLOC_TAG())
+#define kcalloc(n, size, gfp) kmalloc_array_tag(n, size, (gfp) | __GFP_ZERO, ALLOC_TAG())
 /* The block moves if it must; NULL leaves the old one as it was. p NULL: kmalloc. size 0: frees,
- * gives ZERO_SIZE_PTR. With
- * __GFP_ZERO what is beyond the old usable size (ksize) is zeroed. */
-void *krealloc_at(const void *p, size_t size, gfp_t gfp, const struct alloc_site *site)
-    __attribute__((alloc_size(2)));
-char *kstrdup_at(const char *s, gfp_t gfp, const struct alloc_site *site); /* NULL gives NULL */
-void *kmemdup_at(const void *src, size_t size, gfp_t gfp, const struct alloc_site *site);
-
-#define kmalloc(size, gfp) kmalloc_at(size, gfp, ALLOC_SITE())
-#define kzalloc(size, gfp) kmalloc_at(size, (gfp) | __GFP_ZERO, ALLOC_SITE())
-#define kmalloc_node(size, gfp, node) kmalloc_node_at(size, gfp, node, ALLOC_SITE())
-#define kmalloc_array(n, size, gfp) kmalloc_array_at(n, size, gfp, ALLOC_SITE())
-#define kcalloc(n, size, gfp) kmalloc_array_at(n, size, (gfp) | __GFP_ZERO, ALLOC_SITE())
-#define krealloc(p, size, gfp) krealloc_at(p, size, gfp, ALLOC_SITE())
-#define kstrdup(s, gfp) kstrdup_at(s, gfp, ALLOC_SITE())
-#define kmemdup(src, size, gfp) kmemdup_at(src, size, gfp, ALLOC_SITE())
+ * gives ZERO_SIZE_PTR. With __GFP_ZERO what is beyond the old usable size (ksize) is zeroed. */
+#define krealloc(p, size, gfp) krealloc_tag(p, size, gfp, ALLOC_TAG())
+#define kstrdup(s, gfp) kstrdup_tag(s, gfp, ALLOC_TAG()) /* NULL gives NULL */
+#define kmemdup(src, size, gfp) kmemdup_tag(src, size, gfp, ALLOC_TAG())
 
 void kfree(const void *p);
 /* The same, and the contents are wiped first. */
@@ -52,3 +39,29 @@ size_t ksize(const void *p);
 
 /* The size class that serves `size`, or 0 when it is above the classes. */
 size_t kmalloc_class_size(size_t size);
+
+/* --- the same for another call site than this one, by its tag --- */
+
+/* Any size and flags. */
+void *kmalloc_any(size_t size, gfp_t gfp, u32 tag) __attribute__((malloc, alloc_size(1)));
+void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
+    __attribute__((malloc, alloc_size(1)));
+void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)
+    __attribute__((malloc, alloc_size(1, 2)));
+void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag) __attribute__((alloc_size(2)));
+char *kstrdup_tag(const char *s, gfp_t gfp, u32 tag);
+void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag);
+
+/* The cache of each size up to KMALLOC_MAX_CLASS: that of `size` is at [(size - 1) / 16]. */
+extern struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
+
+/* Flags with which memory does not come straight from a size class. */
+#define KMALLOC_SPECIAL (__GFP_ZERO | __GFP_DMA | __GFP_DMA32)
+
+/* Where size and flags are constants, so is the choice of the cache. */
+static __always_inline void *kmalloc_tag(size_t size, gfp_t gfp, u32 tag)
+{
+	if (__builtin_constant_p(size) && size - 1 < KMALLOC_MAX_CLASS && !(gfp & KMALLOC_SPECIAL))
+		return slab_alloc(kmalloc_cache[(size - 1) / 16], gfp, tag);
+	return kmalloc_any(size, gfp, tag);
+}

@@ -26,6 +26,9 @@ enum { TAG_IN_SLAB = 0, TAG_IN_MAGAZINE = 1, TAG_FIRST_SITE = 2 };
 		&site_;                                                                          \
 	})
 
+/* What the allocators' fast ways take: the number alone. */
+#define ALLOC_TAG() (ALLOC_SITE()->tag)
+
 /* Numbers the records. Called once, before the first allocation. */
 void site_init(void);
 

@@ -41,22 +41,31 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align
  * a no-op. */
 int kmem_cache_destroy(struct kmem_cache *c);
 
-/* Empties this cache's magazines and returns all empty slabs' pages. Returns how many pages. */
+/* Gives back this CPU's magazines, the depot and all empty slabs. Returns how many pages of the
+ * cache's that were. */
 u64 kmem_cache_shrink(struct kmem_cache *c);
 
-void *kmem_cache_alloc_at(struct kmem_cache *c, gfp_t gfp, const struct alloc_site *site)
-    __attribute__((malloc));
+#define kmem_cache_alloc(c, gfp) kmem_cache_alloc_tag(c, gfp, ALLOC_TAG())
+#define kmem_cache_zalloc(c, gfp) kmem_cache_alloc_tag(c, (gfp) | __GFP_ZERO, ALLOC_TAG())
 void kmem_cache_free(struct kmem_cache *c, void *object); /* NULL is a no-op */
 
 /* All n or none: returns n or 0. */
-size_t kmem_cache_alloc_bulk_at(struct kmem_cache *c, gfp_t gfp, size_t n, void *objects[],
-                                const struct alloc_site *site);
+#define kmem_cache_alloc_bulk(c, gfp, n, objects) \
+	kmem_cache_alloc_bulk_tag(c, gfp, n, objects, ALLOC_TAG())
 void kmem_cache_free_bulk(struct kmem_cache *c, size_t n, void *objects[]);
 
-#define kmem_cache_alloc(c, gfp) kmem_cache_alloc_at(c, gfp, ALLOC_SITE())
-#define kmem_cache_zalloc(c, gfp) kmem_cache_alloc_at(c, (gfp) | __GFP_ZERO, ALLOC_SITE())
-#define kmem_cache_alloc_bulk(c, gfp, n, objects) \
-	kmem_cache_alloc_bulk_at(c, gfp, n, objects, ALLOC_SITE())
+/* The same for another call site than this one, by its tag. The fast way knows nothing of
+ * __GFP_ZERO; where the flags are constant, the choice costs nothing. */
+void *slab_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag) __attribute__((malloc));
+void *slab_alloc_zeroed(struct kmem_cache *c, gfp_t gfp, u32 tag) __attribute__((malloc));
+size_t kmem_cache_alloc_bulk_tag(struct kmem_cache *c, gfp_t gfp, size_t n, void *objects[],
+                                 u32 tag);
+
+static __always_inline void *kmem_cache_alloc_tag(struct kmem_cache *c, gfp_t gfp, u32 tag)
+{
+	return unlikely(gfp & __GFP_ZERO) ? slab_alloc_zeroed(c, gfp, tag)
+	                                  : slab_alloc(c, gfp, tag);
+}
 
 size_t kmem_cache_size(const struct kmem_cache *c); /* as created */
 const char *kmem_cache_name(const struct kmem_cache *c);
@@ -70,8 +79,9 @@ struct kmem_cache_stats {
 	unsigned objects_per_slab;
 	u64 nr_slabs, nr_empty_slabs, nr_partial_slabs, nr_full_slabs;
 	u64 nr_live, nr_cached, nr_in_slab; /* objects; their sum is nr_slabs * objects_per_slab */
-	u64 metadata_bytes;                 /* off the slabs: records, bits, tags */
-	u64 nr_refills, nr_flushes;         /* trips between magazines and slabs */
+	u64 nr_magazines;                   /* the CPUs' and the depot's */
+	u64 metadata_bytes;                 /* off the slabs: records, bits, tags, magazines */
+	u64 nr_refills, nr_flushes;         /* trips of the CPUs to the depot or the slabs */
 };
 
 /* The next cache after c in creation order (NULL: the first), or NULL. Not while caches are
@@ -95,8 +105,7 @@ struct slab_object_info {
 /* False when the address is not inside a slab's object. Any address. */
 bool slab_object_of(const void *address, struct slab_object_info *out);
 
-/* Gives back the pages of all empty slabs and drains all magazines of this CPU, in every cache;
- * returns the pages freed. */
+/* kmem_cache_shrink() of every cache. */
 u64 slab_shrink_all(void);
 
 /* Walks everything in all caches. NULL, or the broken invariant: "S1: …". */
