@@ -49,7 +49,7 @@ GOALS = [
     ("batch_256 * pair", 1.0, BASE),
     ("batch_1024 * pair", 1.0, BASE),
     ("mix 100000 pair", 1.0, BASE),
-    ("producer_consumer * pair", 1.0, BASE),
+    ("producer_consumer * cpu", 1.0, BASE),
     ("mix_footprint * footprint", 1.12, None),
 ]
 

@@ -30,6 +30,7 @@ void *table(u64 bytes)
 	if (p == MAP_FAILED)
 		fail(STATUS_FAILED, "no memory for a table of %llu bytes",
 		     (unsigned long long)bytes);
+	madvise(p, bytes, MADV_HUGEPAGE); /* they are large, and walked at random */
 	return p;
 }
 
