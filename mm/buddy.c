@@ -32,11 +32,6 @@
 #include <lib/assert.h>
 #include <mm/buddy.h>
 
-static u32 head_word(enum page_type type, unsigned order, u8 zone)
-{
-	return (u32)type | order << 8 | (u32)zone << 16;
-}
-
 static u32 block_pages(unsigned order)
 {
 	return 1u << order;
@@ -72,14 +67,23 @@ static bool is_vouched(const struct buddy *b, u32 pfn)
 }
 
 /* Writes all 512 heads of the pageblock; whoever covers it as a larger block rewrites that block's
- * head afterwards. */
+ * head afterwards. Eight at a time: this is the dearest part of the dearest allocation. */
 static void fill_pageblock(struct buddy *b, u32 pfn, enum page_type type)
 {
 	struct page *page = &b->map[align_down(pfn, PAGEBLOCK_PAGES)];
-	u32 word = head_word(type, 0, b->zone);
+	const struct page *end = page + PAGEBLOCK_PAGES;
+	u32 word = page_head_word(type, 0, b->zone);
 
-	for (unsigned i = 0; i < PAGEBLOCK_PAGES; i++)
-		page[i].head = word;
+	for (; page != end; page += 8) {
+		page[0].head = word;
+		page[1].head = word;
+		page[2].head = word;
+		page[3].head = word;
+		page[4].head = word;
+		page[5].head = word;
+		page[6].head = word;
+		page[7].head = word;
+	}
 	set_pageblock_state(b, pfn, PAGEBLOCK_FULL);
 }
 
@@ -94,74 +98,108 @@ static void vouch(struct buddy *b, u32 pfn, unsigned order)
 		set_pageblock_state(b, pfn, PAGEBLOCK_HEAD);
 }
 
-static void push(struct buddy *b, u32 pfn, unsigned order)
+/* Puts a block on the list of its order. Whoever calls counts its pages as free. */
+static __always_inline void push(struct buddy *b, struct page *map, u32 pfn, unsigned order)
 {
-	struct page *page = &b->map[pfn];
 	u32 next = b->head[order];
 
-	page->head = head_word(PAGE_FREE, order, b->zone);
-	page->next = next;
-	page->prev = 0;
+	map[pfn].head = page_head_word(PAGE_FREE, order, b->zone);
+	map[pfn].next = next;
+	map[pfn].prev = 0;
 	if (next)
-		b->map[next].prev = pfn;
+		map[next].prev = pfn;
 	b->head[order] = pfn;
 	b->nonempty |= 1u << order;
 	b->nr_free_blocks[order]++;
-	b->nr_free_pages += block_pages(order);
+}
+
+static __noinline __cold _Noreturn void report_corruption(const struct buddy *b, u32 pfn,
+                                                          unsigned order)
+{
+	panic("buddy: free list corrupted pfn=%#x order=%u next=%#x prev=%#x", pfn, order,
+	      b->map[pfn].next, b->map[pfn].prev);
 }
 
 /* Both neighbours must point back, or the list was written over. */
-static void unlink(struct buddy *b, u32 pfn, unsigned order)
+static __always_inline void unlink(struct buddy *b, struct page *map, u32 pfn, unsigned order)
 {
-	const struct page *page = &b->map[pfn];
-	u32 next = page->next, prev = page->prev;
+	u32 next = map[pfn].next, prev = map[pfn].prev;
 
-	if (unlikely((prev ? b->map[prev].next : b->head[order]) != pfn ||
-	             (next && b->map[next].prev != pfn)))
-		panic("buddy: free list corrupted pfn=%#x order=%u next=%#x prev=%#x", pfn, order,
-		      next, prev);
-	if (prev)
-		b->map[prev].next = next;
-	else
+	if (unlikely(next && map[next].prev != pfn))
+		report_corruption(b, pfn, order);
+	if (prev) {
+		if (unlikely(map[prev].next != pfn))
+			report_corruption(b, pfn, order);
+		map[prev].next = next;
+	} else {
+		if (unlikely(b->head[order] != pfn))
+			report_corruption(b, pfn, order);
 		b->head[order] = next;
+		if (next == 0)
+			b->nonempty &= ~(1u << order);
+	}
 	if (next)
-		b->map[next].prev = prev;
-	if (b->head[order] == 0)
-		b->nonempty &= ~(1u << order);
+		map[next].prev = prev;
 	b->nr_free_blocks[order]--;
-	b->nr_free_pages -= block_pages(order);
 }
 
-/*
- * Below 2 MiB the buddy shares pfn's pageblock, whose metadata is all there, and a frame that is
- * not ours says so by its type or zone. From 2 MiB up it may lie anywhere.
+/* Whether the buddy of 2 MiB and more is ours and its metadata was written. Below 2 MiB it shares
+ * pfn's pageblock, whose metadata is all there, and a frame that is not ours says so by its head.
  */
+static bool is_known(const struct buddy *b, u32 buddy, unsigned order)
+{
+	return buddy >= b->start && buddy + block_pages(order) <= b->end &&
+	       pageblock_state(b, buddy) != PAGEBLOCK_UNKNOWN;
+}
+
 static bool can_merge(const struct buddy *b, u32 buddy, unsigned order)
 {
-	if (order >= PAGEBLOCK_ORDER) {
-		if (buddy < b->start || buddy + block_pages(order) > b->end)
-			return false;
-		if (pageblock_state(b, buddy) == PAGEBLOCK_UNKNOWN)
-			return false;
-	}
-	return b->map[buddy].head == head_word(PAGE_FREE, order, b->zone);
+	return (order < PAGEBLOCK_ORDER || is_known(b, buddy, order)) &&
+	       b->map[buddy].head == page_head_word(PAGE_FREE, order, b->zone);
 }
 
-/* Merge upward while the buddy is free at the same order (B5), then list the result. */
-static void release(struct buddy *b, u32 pfn, unsigned order)
+/* The part of release() from 2 MiB up. Returns the order of the result. */
+static __noinline unsigned release_large(struct buddy *b, u32 pfn, unsigned order)
 {
-	while (order < MAX_ORDER) {
+	for (; order < MAX_ORDER; order++) {
 		u32 buddy = pfn ^ block_pages(order);
 
 		if (!can_merge(b, buddy, order))
 			break;
-		unlink(b, buddy, order);
-		b->map[pfn | block_pages(order)].head = head_word(PAGE_INNER, 0, b->zone);
-		pfn &= ~block_pages(order);
-		order++;
-		b->nr_merges++;
+		unlink(b, b->map, buddy, order);
+		b->map[buddy].head = page_head_word(PAGE_INNER, 0, b->zone);
+		pfn &= buddy;
 	}
-	push(b, pfn, order);
+	push(b, b->map, pfn, order);
+	return order;
+}
+
+/*
+ * Merge upward while the buddy is free at the same order (B5), then list the result. Of all heads
+ * that are met only the result's stays one, and push() writes that. Returns the number of merges.
+ *
+ * A free block's word and size follow the order upward in registers: this loop is most of what
+ * freeing costs.
+ */
+static __always_inline unsigned release(struct buddy *b, struct page *map, u32 pfn, unsigned order)
+{
+	const u32 inner = page_head_word(PAGE_INNER, 0, b->zone);
+	u32 free = page_head_word(PAGE_FREE, order, b->zone), size = block_pages(order);
+	unsigned from = order;
+
+	map[pfn].head = inner;
+	for (; order < PAGEBLOCK_ORDER; order++, size *= 2, free += page_head_word(0, 1, 0)) {
+		u32 buddy = pfn ^ size;
+
+		if (map[buddy].head != free) {
+			push(b, map, pfn, order);
+			return order - from;
+		}
+		unlink(b, map, buddy, order);
+		map[buddy].head = inner;
+		pfn &= buddy;
+	}
+	return release_large(b, pfn, order) - from;
 }
 
 /* [start, end), already vouched for or inside blocks of ours, becomes free in the largest blocks it
@@ -172,7 +210,8 @@ static void release_range(struct buddy *b, u32 start, u32 end)
 		unsigned order = largest_order(start, end - start);
 
 		vouch(b, start, order);
-		release(b, start, order);
+		b->nr_merges += release(b, b->map, start, order);
+		b->nr_free_pages += block_pages(order);
 		start += block_pages(order);
 	}
 }
@@ -185,7 +224,7 @@ static void add_edge(struct buddy *b, u32 start, u32 end)
 	for (u32 pfn = start; pfn < end; pfn++) {
 		if (b->map[pfn].type != PAGE_NONE)
 			panic("buddy: frame added twice pfn=%#x", pfn);
-		b->map[pfn].head = head_word(PAGE_INNER, 0, b->zone);
+		b->map[pfn].head = page_head_word(PAGE_INNER, 0, b->zone);
 	}
 }
 
@@ -209,26 +248,84 @@ void buddy_add_range(struct buddy *b, u32 start, u32 end)
 	b->nr_managed_pages += end - start;
 }
 
-u32 buddy_alloc(struct buddy *b, unsigned order)
+/* Cuts the block down from one order to another; the upper halves go on lists that are empty, or
+ * the block would not have been the smallest that fits. */
+static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 {
-	u32 fitting, pfn;
+	struct page *map = b->map;
+
+	b->nr_splits += from - order;
+	b->nonempty |= block_pages(from) - block_pages(order);
+	while (from > order) {
+		u32 half = pfn + block_pages(--from);
+
+		if (from >= PAGEBLOCK_ORDER - 1)
+			vouch(b, half, from);
+		map[half].head = page_head_word(PAGE_FREE, from, b->zone);
+		map[half].next = map[half].prev = 0;
+		b->head[from] = half;
+		b->nr_free_blocks[from] = 1;
+	}
+}
+
+/* The smallest block that is large enough, cut down to 2^order pages, its head not yet written; or
+ * 0. */
+static __always_inline u32 take(struct buddy *b, unsigned order)
+{
+	u32 fitting = b->nonempty >> order, pfn;
 	unsigned from;
 
-	if (order > MAX_ORDER)
-		return 0;
-	fitting = b->nonempty >> order;
 	if (fitting == 0)
 		return 0;
 	from = order + lowest_bit(fitting);
 	pfn = b->head[from];
-	unlink(b, pfn, from);
-	for (; from > order; b->nr_splits++) {
-		from--;
-		vouch(b, pfn + block_pages(from), from);
-		push(b, pfn + block_pages(from), from);
-	}
-	b->map[pfn].head = head_word(PAGE_ALLOCATED, order, b->zone);
+	unlink(b, b->map, pfn, from);
+	b->nr_free_pages -= block_pages(order);
+	if (from != order)
+		split(b, pfn, from, order);
 	return pfn;
+}
+
+u32 buddy_alloc(struct buddy *b, unsigned order)
+{
+	u32 pfn = order <= MAX_ORDER ? take(b, order) : 0;
+
+	if (pfn)
+		b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
+	return pfn;
+}
+
+/* Of which order a block is taken to get nr_pages in pieces of 2^order: the smallest that is there
+ * already, so that what is in pieces is used up first, or else one that covers as much as it can.
+ */
+static unsigned order_to_take(const struct buddy *b, unsigned order, u32 nr_pages)
+{
+	unsigned largest = highest_bit(nr_pages);
+	u32 usable = b->nonempty & (block_pages(largest + 1) - block_pages(order));
+
+	return usable ? lowest_bit(usable) : largest;
+}
+
+unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[])
+{
+	const u32 cached = page_head_word(PAGE_CACHED, order, b->zone);
+	const u64 step = block_pages(order);
+	struct page **next = pages, **const end = pages + n;
+
+	while (next < end) {
+		unsigned from = order_to_take(b, order, (u32)(end - next) << order);
+		u32 pfn = take(b, from);
+		struct page *first = &b->map[pfn], *page = first + block_pages(from);
+
+		if (pfn == 0)
+			break;
+		do {
+			page -= step;
+			page->head = cached;
+			*next++ = page;
+		} while (page != first);
+	}
+	return (unsigned)(next - pages);
 }
 
 /* What is wrong with freeing a frame that is no head: it depends on the block around it. */
@@ -268,13 +365,45 @@ const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order)
 	}
 }
 
-void buddy_free(struct buddy *b, u32 pfn, unsigned order)
+/* The common case of buddy_free_fault(): NULL. */
+static __always_inline bool is_allocated(const struct buddy *b, u32 pfn, unsigned order)
+{
+	return order <= MAX_ORDER && pfn >= b->start && pfn < b->end && is_vouched(b, pfn) &&
+	       b->map[pfn].head == page_head_word(PAGE_ALLOCATED, order, b->zone);
+}
+
+static __noinline __cold _Noreturn void refuse(const struct buddy *b, u32 pfn, unsigned order)
 {
 	const char *fault = buddy_free_fault(b, pfn, order);
 
-	if (unlikely(fault != NULL))
-		panic("buddy: %s pfn=%#x order=%u", fault, pfn, order);
-	release(b, pfn, order);
+	panic("buddy: %s pfn=%#x order=%u", fault ? fault : "in the wrong hands", pfn, order);
+}
+
+void buddy_free(struct buddy *b, u32 pfn, unsigned order)
+{
+	if (unlikely(!is_allocated(b, pfn, order)) && buddy_free_fault(b, pfn, order) != NULL)
+		refuse(b, pfn, order);
+	b->nr_merges += release(b, b->map, pfn, order);
+	b->nr_free_pages += block_pages(order);
+}
+
+unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[])
+{
+	const u32 cached = page_head_word(PAGE_CACHED, order, b->zone);
+	struct page *map = b->map;
+	unsigned nr = 0, merges = 0;
+
+	while (nr < n && nr + merges < BUDDY_BATCH_WORK) {
+		struct page *page = pages[nr];
+
+		if (unlikely(page->head != cached))
+			refuse(b, (u32)(page - map), order);
+		merges += release(b, map, (u32)(page - map), order);
+		nr++;
+	}
+	b->nr_merges += merges;
+	b->nr_free_pages += nr << order;
+	return nr;
 }
 
 void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages)
@@ -285,7 +414,7 @@ void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages)
 	assert(head->type == PAGE_ALLOCATED && head->order == order);
 	release_range(b, pfn + nr_pages, pfn + block_pages(order));
 	/* Last, because releasing a tail in the head's own pageblock may have filled that. */
-	head->head = head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone);
+	head->head = page_head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone);
 	head->nr_pages = nr_pages;
 }
 
@@ -294,20 +423,11 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages)
 	struct page *head = &b->map[pfn];
 
 	if (pfn < b->start || pfn >= b->end || !is_vouched(b, pfn) ||
-	    head->head != head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone) ||
+	    head->head != page_head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone) ||
 	    head->nr_pages != nr_pages)
 		panic("buddy: not a run of this length pfn=%#x pages=%u", pfn, nr_pages);
-	head->head = head_word(PAGE_INNER, 0, b->zone);
+	head->head = page_head_word(PAGE_INNER, 0, b->zone);
 	release_range(b, pfn, pfn + nr_pages);
-}
-
-void buddy_shatter(struct buddy *b, u32 pfn, unsigned order)
-{
-	assert(b->map[pfn].type == PAGE_ALLOCATED && b->map[pfn].order == order);
-	for (u32 i = 0; i < block_pages(order); i++) {
-		vouch(b, pfn + i, 0);
-		b->map[pfn + i].head = head_word(PAGE_ALLOCATED, 0, b->zone);
-	}
 }
 
 void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32 end, u8 zone)
@@ -345,7 +465,7 @@ static const char *check_list(const struct buddy *b, unsigned order)
 
 		if (pfn < b->start || pfn >= b->end || block_pages(order) > b->end - pfn ||
 		    !is_aligned(pfn, block_pages(order)) ||
-		    b->map[pfn].head != head_word(PAGE_FREE, order, b->zone))
+		    b->map[pfn].head != page_head_word(PAGE_FREE, order, b->zone))
 			return "B1: a member of a free list is not a free head of its order";
 		if (b->map[pfn].prev != prev)
 			return "B2: a free list's links are not symmetric";

@@ -1,38 +1,45 @@
 /*
  * Per-CPU page caches: the fast way in and out of the page allocator.
  *
- * Each CPU keeps, for each zone of its node and each small order, a LIFO stack of free blocks. The
- * common allocation pops, the common free pushes: no lock, no atomic instruction, and the page just
- * freed, still warm in the CPU's caches, is the next one handed out. An empty stack is refilled,
- * and a full one half emptied, in one batch under one acquisition of the zone's lock.
+ * Each context of each CPU (mm/context.h) keeps, for each zone of its node and each small order, a
+ * LIFO stack of free blocks. The common allocation pops, the common free pushes: no lock, no atomic
+ * instruction, interrupts on; and the page just freed, still warm in the CPU's caches, is the next
+ * one handed out. An empty stack is refilled, and a full one relieved of its coldest blocks, in one
+ * batch under one acquisition of the zone's lock.
  *
  * A block's type goes FREE → CACHED → ALLOCATED and back, so a double free is caught wherever the
- * block is. Interrupts are off for the few instructions that touch a stack, because a handler may
- * allocate too.
+ * block is. The same comparison of its head finds an empty stack: below its first block a stack has
+ * a sentinel, a struct page that is nobody's. A full one is found by its limit; zones that are not
+ * cached here (another node's) have stacks that are always full.
+ *
+ * A stack belongs to its context. Besides it, only its CPU's threads may touch it, with interrupts
+ * off; an interrupt handler may not touch its threads', because it may have stopped them in the
+ * middle of a push.
  *
  * Invariants:
- *   C1  a stack holds at most CPU_PAGES_MAX >> order blocks
- *   C2  every entry is a PAGE_CACHED head of the stack's order and zone, in the CPU's node
- *   C3  no block is cached twice (each would be counted twice against the metadata)
+ *   C1  a stack's top lies between its sentinel and its limit, CPU_PAGES_MAX >> order slots above
+ *   C2  every entry is a PAGE_CACHED head of the stack's order and zone
+ *   C3  no block is in a stack twice (it would be counted twice against the metadata)
+ *   C4  the slot below the first entry holds the sentinel
+ *
+ * Cost: pop and push, 8 to 9 instructions. A trip to the zone moves 16 pages at most, and its work
+ * is bounded (BUDDY_BATCH_WORK): no single operation takes long.
  */
 #include "internal.h"
 
 #include <lib/assert.h>
 #include <lib/string.h>
 
-static struct cpu_pages *cpu_table; /* mm_nr_cpus entries */
+static struct cpu_pages *cpu_table; /* mm_nr_contexts() entries */
+static struct page_stack always_full[CPU_PAGE_ORDERS];
 
-struct cpu_pages *cpu_pages_of(unsigned cpu)
-{
-	assert(cpu < mm_nr_cpus);
-	return &cpu_table[cpu];
-}
+/* Its head is no cached block's: what a pop finds in an empty stack. */
+static const struct page sentinel = {.type = PAGE_NONE};
 
-/* Interrupts off. */
-static __always_inline struct cpu_pages *this_cpu(void)
+struct cpu_pages *cpu_pages_of(unsigned context)
 {
-	debug_assert(cpu_id() < mm_nr_cpus);
-	return &cpu_table[cpu_id()];
+	assert(context < mm_nr_contexts());
+	return &cpu_table[context];
 }
 
 static __always_inline unsigned capacity(unsigned order)
@@ -40,186 +47,205 @@ static __always_inline unsigned capacity(unsigned order)
 	return CPU_PAGES_MAX >> order;
 }
 
-static unsigned batch(unsigned order)
+static __always_inline unsigned batch(unsigned order)
 {
-	return capacity(order) / 4;
+	return CPU_PAGES_BATCH >> order;
 }
 
-static __always_inline struct page *pop(struct page_stack *s, unsigned order)
+static unsigned entries(const struct page_stack *s, unsigned order)
 {
-	struct page *page = pfn_to_page(s->pfn[--s->nr]);
-
-	if (unlikely(page->type != PAGE_CACHED || page->order != order))
-		panic("page_alloc: cached block overwritten pfn=%#x order=%u", page_to_pfn(page),
-		      order);
-	page->type = PAGE_ALLOCATED;
-	return page;
+	return (unsigned)(s->top - page_stack_base(s, order));
 }
 
-static __always_inline void push(struct page_stack *s, struct page *page)
+/* An empty stack gets a batch. Interrupts off. */
+static __noinline void refill(struct page_stack *s, struct zone *z, unsigned order)
 {
-	page->type = PAGE_CACHED;
-	s->pfn[s->nr++] = page_to_pfn(page);
+	mm_this(pages)->nr_refills++;
+	s->top += zone_alloc_batch(z, order, batch(order), s->top + 1);
 }
 
-size_t cpu_pages_pop(enum zone_kind kind, unsigned order, size_t n, struct page *pages[])
-{
-	u64 flags = irq_save();
-	struct cpu_pages *cpu = this_cpu();
-	struct page_stack *s = &cpu->stack[cpu->best_kind[kind]][order];
-	size_t nr = 0;
-
-	for (; nr < n && s->nr != 0; nr++)
-		pages[nr] = pop(s, order);
-	irq_restore(flags);
-	return nr;
-}
-
-bool cpu_pages_push(struct page *page, unsigned order)
-{
-	u64 flags = irq_save();
-	struct cpu_pages *cpu = this_cpu();
-	struct page_stack *s = &cpu->stack[page->zone & 3][order];
-	bool pushed = page->zone >> 2 == cpu->node && s->nr < capacity(order);
-
-	if (likely(pushed))
-		push(s, page);
-	irq_restore(flags);
-	return pushed;
-}
-
-bool cpu_pages_caches(const struct zone *z, unsigned order)
-{
-	return order < CPU_PAGE_ORDERS && cpu_pages_of(cpu_id())->node == z->node;
-}
-
-static bool refill(struct page_stack *s, struct zone *z, unsigned order)
-{
-	unsigned nr = zone_alloc_batch(z, order, batch(order), s->pfn);
-
-	/* The lowest address on top: neighbours are handed out in ascending order. */
-	for (unsigned i = 0; i < nr / 2; i++) {
-		u32 swap = s->pfn[i];
-
-		s->pfn[i] = s->pfn[nr - 1 - i];
-		s->pfn[nr - 1 - i] = swap;
-	}
-	for (unsigned i = 0; i < nr; i++)
-		pfn_to_page(s->pfn[i])->type = PAGE_CACHED;
-	s->nr = nr;
-	return nr != 0;
-}
-
-/* Gives back the n coldest blocks. */
+/* Gives the n coldest blocks back, or as many of them as one trip does. Interrupts off. */
 static void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n)
 {
-	zone_free_batch(z, order, n, s->pfn);
-	s->nr -= n;
-	memmove(s->pfn, s->pfn + n, s->nr * sizeof(s->pfn[0]));
+	struct page **coldest = page_stack_base(s, order) + 1;
+	unsigned nr = zone_free_batch(z, order, n, coldest);
+
+	s->top -= nr;
+	memmove(coldest, coldest + nr, (u64)(s->top + 1 - coldest) * sizeof(*coldest));
+}
+
+/* Interrupts off. The sentinel on top: empty. Else the pop failed because of what it found. */
+static __noinline struct page *pop_refilled(struct page_stack *s, struct zone *z, unsigned order)
+{
+	if (unlikely(*s->top != &sentinel))
+		panic("page_alloc: cached block overwritten pfn=%#x order=%u", page_to_pfn(*s->top),
+		      order);
+	if (!zone_may_have(z, order))
+		return NULL;
+	refill(s, z, order);
+	return page_stack_pop(s, order);
 }
 
 struct page *cpu_pages_alloc(struct zone *z, unsigned order)
 {
 	u64 flags = irq_save();
-	struct cpu_pages *cpu = this_cpu();
-	struct page_stack *s = &cpu->stack[z->kind][order];
-	struct page *page = NULL;
+	struct page_stack *s = mm_this(pages)->of_zone[z->id];
+	struct page *page;
 
-	if (s->nr == 0) {
-		cpu->nr_refills++;
-		refill(s, z, order);
+	if (s == always_full) {
+		irq_restore(flags);
+		return zone_alloc(z, order);
 	}
-	if (s->nr != 0)
-		page = pop(s, order);
+	page = page_stack_pop(&s[order], order);
+	if (page == NULL)
+		page = pop_refilled(&s[order], z, order);
 	irq_restore(flags);
 	return page;
 }
 
-void cpu_pages_free(struct zone *z, struct page *page, unsigned order)
+void cpu_pages_free(struct page *page, unsigned order)
+{
+	struct zone *z = page_zone(page);
+	u64 flags = irq_save();
+	struct page_stack *s = mm_this(pages)->of_zone[z->id];
+
+	if (s == always_full) {
+		irq_restore(flags);
+		zone_free(z, page, order);
+		return;
+	}
+	if (!page_stack_push(&s[order], page)) {
+		mm_this(pages)->nr_drains++;
+		spill(&s[order], z, order, batch(order));
+		page_stack_push(&s[order], page);
+	}
+	irq_restore(flags);
+}
+
+/* Bounded by what a stack holds, like the time with interrupts off. */
+size_t cpu_pages_pop_many(size_t n, struct page *pages[])
 {
 	u64 flags = irq_save();
-	struct cpu_pages *cpu = this_cpu();
-	struct page_stack *s = &cpu->stack[z->kind][order];
+	struct page_stack *s = &mm_this(pages)->stack[0][0];
+	size_t nr = 0;
 
-	if (s->nr == capacity(order)) {
-		cpu->nr_drains++;
-		spill(s, z, order, batch(order));
-	}
-	push(s, page);
+	for (struct page *page; nr < n && (page = page_stack_pop(s, 0)) != NULL; nr++)
+		pages[nr] = page;
 	irq_restore(flags);
+	return nr;
+}
+
+/* Interrupts off. */
+static void drain(struct cpu_pages *cpu)
+{
+	for (unsigned id = 0; id < MAX_ZONES; id++) {
+		struct page_stack *s = cpu->of_zone[id];
+
+		for (unsigned order = 0; s != always_full && order < CPU_PAGE_ORDERS; order++)
+			while (entries(&s[order], order) != 0)
+				spill(&s[order], &zone_table[id], order, entries(&s[order], order));
+	}
 }
 
 void drain_cpu_pages(void)
 {
-	u64 flags = irq_save();
-	struct cpu_pages *cpu = cpu_pages_of(cpu_id());
+	u64 flags = irq_save(), id = mm_this(id);
 
-	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
-		for (unsigned order = 0; order < CPU_PAGE_ORDERS; order++) {
-			struct page_stack *s = &cpu->stack[kind][order];
-
-			if (s->nr != 0)
-				spill(s, &zone_table[ZONE_ID(cpu->node, kind)], order, s->nr);
-		}
+	drain(cpu_pages_of((unsigned)id));
+	if (id % NR_CONTEXT_KINDS == CONTEXT_THREADS)
+		drain(cpu_pages_of((unsigned)id - CONTEXT_THREADS + CONTEXT_INTERRUPTS));
 	irq_restore(flags);
+}
+
+/* Empty stacks, for the context's zone of that rank. */
+static void init_stacks(struct cpu_pages *cpu, unsigned rank)
+{
+	struct page **slot = cpu->slot[rank];
+
+	for (unsigned order = 0; order < CPU_PAGE_ORDERS; order++) {
+		*slot = (struct page *)&sentinel;
+		cpu->stack[rank][order] = (struct page_stack){slot, slot + capacity(order)};
+		slot += capacity(order) + 1;
+	}
+}
+
+static void init_context(struct cpu_pages *cpu)
+{
+	cpu->node = 0;
+	cpu->zone = &zone_table[0];
+	cpu->nr_refills = cpu->nr_drains = 0;
+	for (unsigned id = 0; id < MAX_ZONES; id++)
+		cpu->of_zone[id] = always_full;
+	for (unsigned rank = 0; rank < NR_ZONE_KINDS; rank++)
+		init_stacks(cpu, rank);
 }
 
 void cpu_pages_init(struct bootmem *boot)
 {
-	u64 length = sizeof(struct cpu_pages) * mm_nr_cpus;
+	u64 length = sizeof(struct cpu_pages) * mm_nr_contexts();
 
 	cpu_table = phys_to_virt(bootmem_alloc(boot, length, PAGE_SIZE, MEM_BOOTMEM));
-	memset(cpu_table, 0, length);
+	for (unsigned id = 0; id < mm_nr_contexts(); id++) {
+		init_context(&cpu_table[id]);
+		mm_context_of(id)->pages = &cpu_table[id];
+	}
 }
 
-/* The highest kind up to the wanted one that has memory in the node; the wanted one when none has.
- */
-static u8 best_kind(unsigned node, unsigned kind)
+static void choose_zones(struct cpu_pages *cpu)
 {
-	for (unsigned k = kind + 1; k-- > 0;)
-		if (zone_table[ZONE_ID(node, k)].buddy.nr_managed_pages != 0)
-			return (u8)k;
-	return (u8)kind;
+	unsigned rank = 0;
+
+	for (unsigned kind = NR_ZONE_KINDS; kind-- > 0;) {
+		unsigned id = ZONE_ID(cpu->node, kind);
+
+		if (zone_table[id].buddy.nr_managed_pages == 0)
+			continue;
+		if (rank == 0)
+			cpu->zone = &zone_table[id];
+		cpu->of_zone[id] = cpu->stack[rank++];
+	}
 }
 
 void cpu_pages_choose_zones(void)
 {
-	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
-		for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
-			cpu_table[cpu].best_kind[kind] = best_kind(cpu_table[cpu].node, kind);
+	for (unsigned id = 0; id < mm_nr_contexts(); id++)
+		choose_zones(&cpu_table[id]);
 }
 
 u64 cpu_pages_count(void)
 {
 	u64 pages = 0;
 
-	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
-		for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
+	for (unsigned id = 0; id < mm_nr_contexts(); id++)
+		for (unsigned rank = 0; rank < NR_ZONE_KINDS; rank++)
 			for (unsigned order = 0; order < CPU_PAGE_ORDERS; order++)
-				pages += (u64)cpu_table[cpu].stack[kind][order].nr << order;
+				pages += (u64)entries(&cpu_table[id].stack[rank][order], order)
+				         << order;
 	return pages;
 }
 
-/* Entry i, and that none above it is the same block (C3). */
-static const char *check_entry(const struct page_stack *s, unsigned i, u8 zone_id, unsigned order)
+/* The entry at this slot, and that none above it is the same block (C3). */
+static const char *check_entry(const struct page_stack *s, struct page **at, u32 head)
 {
-	const struct page *page = page_lookup(s->pfn[i]);
-
-	if (page == NULL || page->type != PAGE_CACHED || page->order != order ||
-	    page->zone != zone_id)
+	if (page_state(*at) != PAGEBLOCK_FULL || (*at)->head != head)
 		return "C2: a cached entry is not a cached block of its order and zone";
-	for (unsigned j = i + 1; j < s->nr; j++)
-		if (s->pfn[j] == s->pfn[i])
+	for (struct page **above = at + 1; above <= s->top; above++)
+		if (*above == *at)
 			return "C3: a block is cached twice";
 	return NULL;
 }
 
-static const char *check_stack(const struct page_stack *s, u8 zone_id, unsigned order)
+static const char *check_stack(const struct page_stack *s, unsigned zone_id, unsigned order)
 {
-	if (s->nr > capacity(order))
-		return "C1: a page stack is fuller than it can be";
-	for (unsigned i = 0; i < s->nr; i++) {
-		const char *fault = check_entry(s, i, zone_id, order);
+	struct page **base = page_stack_base(s, order);
+	u32 head = page_head_word(PAGE_CACHED, order, zone_id);
+
+	if (s->top < base || s->top > s->limit)
+		return "C1: a page stack's top is outside it";
+	if (*base != &sentinel)
+		return "C4: a page stack has lost its sentinel";
+	for (struct page **at = base + 1; at <= s->top; at++) {
+		const char *fault = check_entry(s, at, head);
 
 		if (fault)
 			return fault;
@@ -227,17 +253,22 @@ static const char *check_stack(const struct page_stack *s, u8 zone_id, unsigned 
 	return NULL;
 }
 
+static const char *check_context(const struct cpu_pages *cpu)
+{
+	const char *fault = NULL;
+
+	for (unsigned id = 0; id < MAX_ZONES; id++)
+		for (unsigned order = 0; order < CPU_PAGE_ORDERS && fault == NULL; order++)
+			if (cpu->of_zone[id] != always_full)
+				fault = check_stack(&cpu->of_zone[id][order], id, order);
+	return fault;
+}
+
 const char *cpu_pages_check(void)
 {
-	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++)
-		for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
-			for (unsigned order = 0; order < CPU_PAGE_ORDERS; order++) {
-				const struct cpu_pages *c = &cpu_table[cpu];
-				const char *fault = check_stack(&c->stack[kind][order],
-				                                ZONE_ID(c->node, kind), order);
+	const char *fault = NULL;
 
-				if (fault)
-					return fault;
-			}
-	return NULL;
+	for (unsigned id = 0; id < mm_nr_contexts() && fault == NULL; id++)
+		fault = check_context(&cpu_table[id]);
+	return fault;
 }

@@ -19,46 +19,88 @@ struct mm_context *mm_context_of(unsigned id);
 
 /* --- cpu_pages.c --- */
 
-#define CPU_PAGE_ORDERS 4 /* orders 0 … 3 are cached */
-#define CPU_PAGES_MAX \
-	64 /* pages a stack holds at most; a stack of order o holds this >> o blocks */
+#define CPU_PAGE_ORDERS 4   /* orders 0 … 3 are cached */
+#define CPU_PAGES_MAX 64    /* pages a stack holds at most: of order o, this >> o blocks */
+#define CPU_PAGES_BATCH 16u /* pages of a trip to the zone, at most: of order o, this >> o blocks \
+	                     */
 
-/* I: its own CPU, interrupts off. */
+/* Slots of one zone's stacks: a sentinel and the blocks, for each order. */
+#define CPU_PAGE_SLOTS (2 * CPU_PAGES_MAX - CPU_PAGES_MAX / 8 + CPU_PAGE_ORDERS)
+
+/* A stack of PAGE_CACHED heads of one zone and order; the slot below the first is a sentinel. */
 struct page_stack {
-	u32 nr;                 /* I */
-	u32 pfn[CPU_PAGES_MAX]; /* I: PAGE_CACHED heads of one zone and order; the last is the
-	                           hottest */
+	struct page **top;   /* X: the hottest block, or the sentinel */
+	struct page **limit; /* C: top of a full stack */
 };
 
+/* A context's hot pages. X: its own context, or its CPU's threads with interrupts off (context.h).
+ * C: constant after init. */
 struct cpu_pages {
-	struct page_stack stack[NR_ZONE_KINDS][CPU_PAGE_ORDERS];
-	u8 best_kind[NR_ZONE_KINDS]; /* C: where a request for this kind is served first */
-	unsigned node;               /* C: the CPU's own; other nodes' pages are never cached */
-	u64 nr_refills, nr_drains;   /* I: trips to the zones */
+	struct page_stack stack[NR_ZONE_KINDS][CPU_PAGE_ORDERS]; /* the highest zone's first */
+	struct page_stack
+	    *of_zone[MAX_ZONES];   /* C: by zone id; always full ones where nothing is cached */
+	struct zone *zone;         /* C: the highest with memory in the node */
+	unsigned node;             /* C: the CPU's own */
+	u64 nr_refills, nr_drains; /* X: trips to the zones */
+	struct page *slot[NR_ZONE_KINDS][CPU_PAGE_SLOTS]; /* X */
 } __aligned(64);
 
+/* The slot of the sentinel. */
+static inline struct page **page_stack_base(const struct page_stack *s, unsigned order)
+{
+	return s->limit - (CPU_PAGES_MAX >> order);
+}
+
 void cpu_pages_init(struct bootmem *boot);
-struct cpu_pages *cpu_pages_of(unsigned cpu);
+struct cpu_pages *cpu_pages_of(unsigned context);
 
-/* Whether this zone's blocks of this order go through this CPU's cache. */
-bool cpu_pages_caches(const struct zone *z, unsigned order);
-
-/* Tells the caches which zones have memory. Until then, and for zones that come later, they are
- * only slower. */
+/* Tells the caches which zones have memory. Until then, and for zones that come later, nothing is
+ * cached. */
 void cpu_pages_choose_zones(void);
 
-/* The fast ways: up to n blocks that this CPU holds for requests of that kind, and one block back
- * where there is room. Nothing is asked of the zones. order < CPU_PAGE_ORDERS; pushed blocks are
- * PAGE_ALLOCATED ones of that order. */
-size_t cpu_pages_pop(enum zone_kind kind, unsigned order, size_t n, struct page *pages[]);
-bool cpu_pages_push(struct page *page, unsigned order);
+/*
+ * The fast ways. pop: a block, now PAGE_ALLOCATED; NULL when the stack is empty (or its hottest
+ * block was overwritten: cpu_pages_alloc() tells). push: a PAGE_ALLOCATED block of that order;
+ * false when the stack is full. Not to be interrupted by their own context: only in functions that
+ * are
+ * __mm_fast, or with interrupts off. order < CPU_PAGE_ORDERS.
+ */
+static __always_inline struct page *page_stack_pop(struct page_stack *s, unsigned order)
+{
+	struct page **top = s->top, *page = *top;
 
-/* z and order must be cached ones. alloc: NULL when the zone has none. free: the block's type is
- * PAGE_ALLOCATED. */
+	/* Without its zone the head's word has 16 bits: one comparison answers for the sentinel
+	 * too. */
+	if (unlikely((u16)page->head != (u16)page_head_word(PAGE_CACHED, order, 0)))
+		return NULL;
+	page->type = PAGE_ALLOCATED;
+	s->top = top - 1;
+	return page;
+}
+
+static __always_inline bool page_stack_push(struct page_stack *s, struct page *page)
+{
+	struct page **top = s->top;
+
+	if (unlikely(top == s->limit))
+		return false;
+	page->type = PAGE_CACHED;
+	top[1] = page;
+	s->top = top + 1;
+	return true;
+}
+
+/*
+ * The same with trips to the zone: a block of that zone, or NULL when it has none; and a block
+ * back. Any zone, order < CPU_PAGE_ORDERS, any context.
+ */
 struct page *cpu_pages_alloc(struct zone *z, unsigned order);
-void cpu_pages_free(struct zone *z, struct page *page, unsigned order);
+void cpu_pages_free(struct page *page, unsigned order);
 
-/* Pages (not blocks) in all CPUs' caches. */
+/* Up to n of the single pages that this context holds of its highest zone. */
+size_t cpu_pages_pop_many(size_t n, struct page *pages[]);
+
+/* Pages (not blocks) in all caches. */
 u64 cpu_pages_count(void);
 const char *cpu_pages_check(void);
 

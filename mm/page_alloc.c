@@ -40,19 +40,23 @@ static unsigned highest_zone_kind(gfp_t gfp)
 /* What is taken from one zone: a block (nr_pages 0) or a run. */
 static struct page *take(struct zone *z, unsigned order, u32 nr_pages)
 {
-	if (z->buddy.nr_managed_pages == 0)
+	if (order < CPU_PAGE_ORDERS && nr_pages == 0)
+		return cpu_pages_alloc(z, order);
+	if (!zone_may_have(z, order))
 		return NULL;
-	if (nr_pages != 0)
-		return zone_alloc_run(z, nr_pages);
-	return cpu_pages_caches(z, order) ? cpu_pages_alloc(z, order) : zone_alloc(z, order);
+	return nr_pages != 0 ? zone_alloc_run(z, nr_pages) : zone_alloc(z, order);
 }
 
 static struct page *take_from_node(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
 {
 	struct page *page = NULL;
 
-	for (unsigned kind = highest_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;)
-		page = take(&zone_table[ZONE_ID(node, kind)], order, nr_pages);
+	for (unsigned kind = highest_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;) {
+		struct zone *z = &zone_table[ZONE_ID(node, kind)];
+
+		if (z->buddy.nr_managed_pages != 0)
+			page = take(z, order, nr_pages);
+	}
 	return page;
 }
 
@@ -117,14 +121,42 @@ struct page *alloc_pages_node(unsigned node, gfp_t gfp, unsigned order)
 	return allocate(node, gfp, order, 0);
 }
 
-struct page *alloc_pages(gfp_t gfp, unsigned order)
+static __noinline struct page *alloc_slowly(gfp_t gfp, unsigned order)
 {
-	struct page *page;
+	return allocate(mm_this(pages)->node, gfp, order, 0);
+}
 
-	if (likely(order < CPU_PAGE_ORDERS && !(gfp & __GFP_ZERO)) &&
-	    likely(cpu_pages_pop(highest_zone_kind(gfp), order, 1, &page) != 0))
-		return page;
-	return allocate(cpu_pages_of(cpu_id())->node, gfp, order, 0);
+/* Blocks that no stack holds, in the common case: from the highest zone. */
+static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
+{
+	struct zone *z = mm_this(pages)->zone;
+	struct page *page = NULL;
+
+	if (likely(order <= MAX_ORDER && !(gfp & GFP_PLACED)) && zone_may_have(z, order))
+		page = zone_alloc(z, order);
+	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
+}
+
+/* From the stacks of the highest zone, which stand first. */
+static __always_inline struct page *alloc_hot(gfp_t gfp, unsigned order)
+{
+	struct page *page = page_stack_pop(&mm_this(pages)->stack[0][order], order);
+
+	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
+}
+
+__mm_fast struct page *alloc_hot_page(gfp_t gfp)
+{
+	return alloc_hot(gfp, 0);
+}
+
+__mm_fast struct page *alloc_any_pages(gfp_t gfp, unsigned order)
+{
+	if (unlikely(order >= CPU_PAGE_ORDERS))
+		return alloc_large(gfp, order);
+	if (unlikely(gfp & GFP_PLACED))
+		return alloc_slowly(gfp, order);
+	return alloc_hot(gfp, order);
 }
 
 const char *page_free_fault(const struct page *page, unsigned order)
@@ -133,52 +165,70 @@ const char *page_free_fault(const struct page *page, unsigned order)
 	u64 pfn = offset / sizeof(struct page);
 	const struct page *head;
 
-	if (page == NULL || offset % sizeof(struct page) != 0 ||
-	    pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT)
+	if (offset % sizeof(struct page) != 0 || pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT)
 		return "not a struct page";
 	head = page_block_of(pfn);
 	if (head == NULL)
 		return "not RAM";
+	if (head->flags != 0 || head->zone >= MAX_ZONES)
+		return "overwritten metadata";
 	if (head->type == PAGE_CACHED)
 		return "double free";
 	return buddy_free_fault(&page_zone(head)->buddy, (u32)pfn, order);
 }
 
-static __noinline __cold void check_free(const struct page *page, unsigned order)
+static __noinline __cold _Noreturn void refuse(const struct page *page, unsigned order)
 {
-	const char *fault = page_free_fault(page, order);
-
-	if (fault)
-		panic("page_alloc: %s pfn=%#lx order=%u", fault,
-		      ((u64)page - (u64)page_map) / sizeof(struct page), order);
+	panic("page_alloc: %s pfn=%#lx order=%u", page_free_fault(page, order),
+	      ((u64)page - (u64)page_map) / sizeof(struct page), order);
 }
 
-/* Whether this is certainly an allocated block of that order: the pageblock byte is trusted first,
- * then the head. */
-static bool is_allocated_block(const struct page *page, unsigned order)
+/* What a right head leaves of its word is the zone, in which no bit of another byte is set. */
+static __always_inline bool is_allocated(const struct page *page, unsigned order, u32 *zone)
 {
-	u64 offset = (u64)page - (u64)page_map;
+	u32 rest = page->head ^ page_head_word(PAGE_ALLOCATED, order, 0);
 
-	/* The head of a run says ORDER_RUN, which is no order to free by. */
-	return order <= MAX_ORDER && offset % sizeof(struct page) == 0 &&
-	       offset / sizeof(struct page) < PLATFORM_MAX_PA >> PAGE_SHIFT &&
-	       pageblock_map[offset / sizeof(struct page) >> PAGEBLOCK_ORDER] == PAGEBLOCK_FULL &&
-	       page->type == PAGE_ALLOCATED && page->order == order;
+	*zone = rest >> 16;
+	return !(rest & ~page_head_word(0, 0, MAX_ZONES - 1));
 }
 
-void free_pages(struct page *page, unsigned order)
+/* Any order, and metadata of whole pageblocks, which have a first struct page only. */
+static __noinline void free_slowly(struct page *page, unsigned order)
 {
-	struct zone *z;
+	u8 state = page_state(page);
+	u32 zone;
 
-	if (unlikely(!is_allocated_block(page, order)))
-		check_free(page, order);
-	if (likely(order < CPU_PAGE_ORDERS && cpu_pages_push(page, order)))
-		return;
-	z = page_zone(page);
-	if (cpu_pages_caches(z, order))
-		cpu_pages_free(z, page, order);
+	if (unlikely(order > MAX_ORDER || state == PAGEBLOCK_UNKNOWN ||
+	             (state == PAGEBLOCK_HEAD && page_to_pfn(page) % PAGEBLOCK_PAGES != 0) ||
+	             !is_allocated(page, order, &zone)))
+		refuse(page, order);
+	if (order < CPU_PAGE_ORDERS)
+		cpu_pages_free(page, order);
 	else
-		zone_free(z, page, order);
+		zone_free(&zone_table[zone], page, order);
+}
+
+/* The pageblock byte is trusted first, then the head. */
+static __always_inline void free_hot(struct page *page, unsigned order)
+{
+	u32 zone;
+
+	if (unlikely(page_state(page) != PAGEBLOCK_FULL || !is_allocated(page, order, &zone)))
+		refuse(page, order);
+	if (unlikely(!page_stack_push(&mm_this(pages)->of_zone[zone][order], page)))
+		cpu_pages_free(page, order);
+}
+
+__mm_fast void free_hot_page(struct page *page)
+{
+	free_hot(page, 0);
+}
+
+__mm_fast void free_any_pages(struct page *page, unsigned order)
+{
+	if (unlikely(order >= CPU_PAGE_ORDERS))
+		return free_slowly(page, order);
+	free_hot(page, order);
 }
 
 /* What this CPU holds, and then one by one from the zones, which fills it again. */
@@ -187,10 +237,10 @@ size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
 	size_t nr = 0;
 
 	while (nr < n) {
-		if (!(gfp & __GFP_ZERO))
-			nr += cpu_pages_pop(highest_zone_kind(gfp), 0, n - nr, pages + nr);
+		if (!(gfp & GFP_PLACED))
+			nr += cpu_pages_pop_many(n - nr, pages + nr);
 		if (nr < n) {
-			pages[nr] = alloc_pages(gfp, 0);
+			pages[nr] = alloc_page(gfp);
 			if (pages[nr++] == NULL)
 				return nr - 1;
 		}
@@ -201,13 +251,13 @@ size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
 void free_pages_bulk(size_t n, struct page *pages[])
 {
 	for (size_t i = 0; i < n; i++)
-		free_pages(pages[i], 0);
+		free_page(pages[i]);
 }
 
 struct page *page_run_alloc(gfp_t gfp, u32 nr_pages)
 {
 	assert(nr_pages != 0 && nr_pages <= 1u << MAX_ORDER);
-	return allocate(cpu_pages_of(cpu_id())->node, gfp, log2_ceil(nr_pages), nr_pages);
+	return allocate(mm_this(pages)->node, gfp, log2_ceil(nr_pages), nr_pages);
 }
 
 void page_run_free(struct page *head, u32 nr_pages)

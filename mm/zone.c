@@ -151,53 +151,25 @@ void zone_free_run(struct zone *z, struct page *head, u32 nr_pages)
 	spin_unlock_irq(&z->lock, flags);
 }
 
-/*
- * For single pages, the smallest free block that helps: what is already in pieces is used up first,
- * and a larger block is taken whole rather than page by page.
- */
-static unsigned take_order(const struct buddy *b, unsigned order, unsigned want)
+unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[])
 {
-	u32 usable;
-
-	if (order != 0)
-		return order;
-	usable = b->nonempty & ((2u << highest_bit(want)) - 1);
-	return usable ? lowest_bit(usable) : highest_bit(want);
-}
-
-unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, u32 pfn[])
-{
-	unsigned nr = 0;
 	u64 flags = lock_zone(z);
+	unsigned nr = buddy_alloc_batch(&z->buddy, order, n, pages);
 
-	while (nr < n) {
-		unsigned take = take_order(&z->buddy, order, n - nr);
-		u32 first = buddy_alloc(&z->buddy, take);
-
-		while (first == 0 && take > order)
-			first = buddy_alloc(&z->buddy, --take);
-		if (first == 0)
-			break;
-		if (order == 0)
-			buddy_shatter(&z->buddy, first, take);
-		for (u32 i = 0; i < 1u << (take - order); i++)
-			pfn[nr++] = first + i;
-	}
 	count_alloc(z, nr);
-	if (nr == 0)
-		z->nr_failures++;
+	z->nr_failures += nr == 0;
 	spin_unlock_irq(&z->lock, flags);
 	return nr;
 }
 
-void zone_free_batch(struct zone *z, unsigned order, unsigned n, const u32 pfn[])
+unsigned zone_free_batch(struct zone *z, unsigned order, unsigned n, struct page *const pages[])
 {
 	u64 flags = lock_zone(z);
+	unsigned nr = buddy_free_batch(&z->buddy, order, n, pages);
 
-	for (unsigned i = 0; i < n; i++)
-		buddy_free(&z->buddy, pfn[i], order);
-	z->nr_frees += n;
+	z->nr_frees += nr;
 	spin_unlock_irq(&z->lock, flags);
+	return nr;
 }
 
 u64 zone_free_pages(const struct zone *z)

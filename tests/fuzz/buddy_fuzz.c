@@ -80,13 +80,52 @@ static void op_alloc(struct input *in, u32 how)
 
 		buddy_trim(b, pfn, order, keep);
 		hold(pfn, keep, ORDER_RUN);
-	} else if (how == 2 && nr_held + size <= MAX_HELD) {
-		buddy_shatter(b, pfn, order);
-		for (u32 i = 0; i < size; i++)
-			hold(pfn + i, 1, 0);
 	} else {
 		hold(pfn, size, order);
 	}
+}
+
+/* A CPU's refill: blocks of one order; fewer only when there is no more. */
+static void op_batch(struct input *in)
+{
+	unsigned order = input_below(in, 5), n = 1 + input_below(in, 64u >> order), nr;
+	u32 size = 1u << order;
+	struct page *pages[64];
+
+	if (nr_held + n > MAX_HELD)
+		return;
+	nr = buddy_alloc_batch(b, order, n, pages);
+	MUST(nr == n || (nr < n && !could_alloc(order)));
+	for (unsigned i = 0; i < nr; i++) {
+		u32 pfn = (u32)(pages[i] - b->map);
+
+		MUST(pfn % size == 0 && is_all(pfn, size, FREE));
+		MUST_EQ(pages[i]->type, PAGE_CACHED);
+		pages[i]->type = PAGE_ALLOCATED;
+		hold(pfn, size, order);
+	}
+}
+
+/* A CPU's drain, in one trip or several: the blocks of one order among those held. */
+static void op_batch_free(struct input *in)
+{
+	unsigned order = input_below(in, 5), max = 1 + input_below(in, 32), n = 0, nr;
+	struct page *pages[32];
+
+	for (u32 i = nr_held; i-- > 0 && n < max;)
+		if (held[i].order == order) {
+			pages[n++] = &b->map[held[i].pfn];
+			held[i] = held[--nr_held];
+		}
+	for (unsigned i = 0; i < n; i++)
+		pages[i]->type = PAGE_CACHED;
+	for (unsigned done = 0; done < n; done += nr) {
+		nr = buddy_free_batch(b, order, n - done, pages + done);
+		MUST(nr > 0 && nr <= n - done);
+	}
+	for (unsigned i = 0; i < n; i++)
+		memset(owner + (pages[i] - b->map), FREE, 1u << order);
+	nr_free += n << order;
 }
 
 static void free_held(u32 i)
@@ -149,8 +188,12 @@ static void step(struct input *in)
 {
 	u32 what = input_below(in, 16);
 
-	if (what < 7 && nr_held < MAX_HELD)
-		op_alloc(in, what < 4 ? 0 : what < 6 ? 1 : 2);
+	if (what < 6 && nr_held < MAX_HELD)
+		op_alloc(in, what < 4 ? 0 : 1);
+	else if (what == 6)
+		op_batch(in);
+	else if (what == 7)
+		op_batch_free(in);
 	else if (what < 13 && nr_held > 0)
 		free_held(input_below(in, nr_held));
 	else if (what == 13)

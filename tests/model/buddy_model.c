@@ -99,15 +99,60 @@ static void alloc_some(void)
 		keep = 1 + below(size);
 		buddy_trim(b, pfn, order, keep);
 		held[nr_held++] = (struct held){pfn, keep, order};
-	} else if (order <= 6 && nr_held + size <= MAX_HELD && below(8) == 0) {
-		buddy_shatter(b, pfn, order);
-		for (u32 i = 0; i < size; i++)
-			held[nr_held++] = (struct held){pfn + i, 0, 0};
 	} else {
 		held[nr_held++] = (struct held){pfn, 0, order};
 	}
 	memset(owner + pfn, HELD, keep);
 	nr_free -= keep;
+}
+
+/* A CPU's refill: any number of blocks of one order; fewer only when there is no more. */
+static void alloc_batch(void)
+{
+	struct page *pages[64];
+	unsigned order = below(5), n = 1 + below(ARRAY_SIZE(pages) >> order), nr;
+
+	if (nr_held + n > MAX_HELD)
+		return;
+	nr = buddy_alloc_batch(b, order, n, pages);
+	ASSERT_LE(nr, n);
+	for (unsigned i = 0; i < nr; i++) {
+		u32 pfn = (u32)(pages[i] - b->map), size = 1u << order;
+
+		ASSERT_TRUE(is_aligned(pfn, size) && is_all(pfn, size, FREE));
+		ASSERT_EQ(pages[i]->type, PAGE_CACHED);
+		pages[i]->type = PAGE_ALLOCATED;
+		held[nr_held++] = (struct held){pfn, 0, order};
+		memset(owner + pfn, HELD, size);
+		nr_free -= size;
+	}
+	if (nr < n)
+		ASSERT_FALSE(could_alloc(order));
+}
+
+/* A CPU's drain: single pages of those held. */
+static void free_batch(void)
+{
+	struct page *pages[32];
+	unsigned n = 0, nr;
+
+	for (u32 i = nr_held; i-- > 0 && n < ARRAY_SIZE(pages);)
+		if (held[i].nr_pages == 0 && held[i].order == 0) {
+			pages[n] = &b->map[held[i].pfn];
+			pages[n++]->type = PAGE_CACHED;
+			held[i] = held[--nr_held];
+		}
+	for (unsigned done = 0; done < n; done += nr) {
+		nr = buddy_free_batch(b, 0, n - done, pages + done);
+		ASSERT_TRUE(nr > 0 && nr <= n - done);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		u32 pfn = (u32)(pages[i] - b->map);
+
+		ASSERT_EQ(owner[pfn], HELD);
+		owner[pfn] = FREE;
+		nr_free++;
+	}
 }
 
 static void free_some(void)
@@ -173,6 +218,8 @@ TEST(buddy_model, random_operations_against_an_ownership_oracle)
 			frees_in_16 = 4 + below(9);
 		if (step % 64 == 0)
 			ask_about_a_free();
+		else if (step % 16 == 0)
+			below(16) < frees_in_16 ? free_batch() : alloc_batch();
 		else if (nr_held > 0 && below(16) < frees_in_16)
 			free_some();
 		else

@@ -15,7 +15,7 @@ TEST(books, a_zone_counts_allocations_frees_and_failures)
 	struct zone *z = page_zone(run);
 	u64 allocs = z->nr_allocs, frees = z->nr_frees, failures = z->nr_failures;
 	struct page *page = zone_alloc(z, 6);
-	u32 pfn[4];
+	struct page *pages[4];
 
 	ASSERT_NOT_NULL(page);
 	EXPECT_EQ(z->nr_allocs, allocs + 1);
@@ -27,9 +27,9 @@ TEST(books, a_zone_counts_allocations_frees_and_failures)
 	ASSERT_NOT_NULL(run);
 	EXPECT_EQ(z->nr_allocs, allocs + 2);
 	zone_free_run(z, run, 21);
-	ASSERT_EQ(zone_alloc_batch(z, 0, 4, pfn), 4);
+	ASSERT_EQ(zone_alloc_batch(z, 0, 4, pages), 4);
 	EXPECT_EQ(z->nr_allocs, allocs + 6);
-	zone_free_batch(z, 0, 4, pfn);
+	ASSERT_EQ(zone_free_batch(z, 0, 4, pages), 4);
 	EXPECT_EQ(z->nr_frees, frees + 7);
 	EXPECT_EQ(z->nr_failures, failures);
 }
@@ -39,13 +39,13 @@ TEST(books, a_zone_counts_every_kind_of_failure)
 {
 	struct zone *z = &zone_table[ZONE_ID(0, ZONE_DMA)];
 	u64 failures = z->nr_failures;
-	u32 pfn[1];
+	struct page *pages[1];
 
 	EXPECT_NULL(zone_alloc(z, MAX_ORDER));
 	EXPECT_EQ(z->nr_failures, failures + 1);
 	EXPECT_NULL(zone_alloc_run(z, 1u << MAX_ORDER));
 	EXPECT_EQ(z->nr_failures, failures + 2);
-	EXPECT_EQ(zone_alloc_batch(z, MAX_ORDER, 1, pfn), 0);
+	EXPECT_EQ(zone_alloc_batch(z, MAX_ORDER, 1, pages), 0);
 	EXPECT_EQ(z->nr_failures, failures + 3);
 }
 
@@ -182,7 +182,7 @@ TEST(books, impossible_runs_and_cpus_are_stopped)
 {
 	EXPECT_PANIC("assertion failed", page_run_alloc(GFP_NOWAIT, 0));
 	EXPECT_PANIC("assertion failed", page_run_alloc(GFP_NOWAIT, (1u << MAX_ORDER) + 1));
-	EXPECT_PANIC("assertion failed", cpu_pages_of(mm_nr_cpus));
+	EXPECT_PANIC("assertion failed", cpu_pages_of(mm_nr_contexts()));
 }
 
 /* When one block is all that is free, its pages come one after the other, upwards. */

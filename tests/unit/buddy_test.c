@@ -313,23 +313,82 @@ TEST(buddy, trims_to_a_run_and_frees_it)
 		}
 }
 
-TEST(buddy, shatters_a_block_into_pages)
+/* Whole larger blocks in pieces, the highest address first, and back in any order. */
+TEST(buddy, batches_come_in_pieces_of_larger_blocks)
 {
-	for (unsigned order = 0; order <= 11; order++) {
-		struct buddy *b = arena_open_full(2048, ARENA_PAGES);
-		u32 pfn = buddy_alloc(b, order), size = 1u << order;
+	static struct page *pages[64];
 
-		buddy_shatter(b, pfn, order);
+	for (unsigned order = 0; order <= 4; order++) {
+		struct buddy *b = arena_open_full(2048, ARENA_PAGES);
+		unsigned n = 64u >> order, nr;
+		u32 first;
+
+		ASSERT_EQ(buddy_alloc_batch(b, order, n, pages), n);
+		first = (u32)(pages[n - 1] - b->map);
+		EXPECT_TRUE(is_aligned(first, 64));
 		only_free(2048, ARENA_PAGES);
-		set_free(pfn, pfn + size, false);
+		set_free(first, first + 64, false);
 		EXPECT_SHAPE(b);
-		for (u32 i = 0; i < size; i++)
-			EXPECT_NULL(buddy_free_fault(b, pfn + i, 0));
-		for (u32 i = 0; i < size; i++)
-			buddy_free(b, pfn + (i * 77 & (size - 1)), 0);
-		set_free(pfn, pfn + size, true);
+		for (unsigned i = 0; i < n; i++) {
+			EXPECT_EQ(pages[i] - b->map, first + 64 - ((i + 1) << order));
+			EXPECT_EQ(pages[i]->type, PAGE_CACHED);
+			EXPECT_EQ(pages[i]->order, order);
+			EXPECT_EQ(pages[i]->zone, ARENA_ZONE);
+		}
+		for (unsigned i = 0; i < n; i++) {
+			unsigned j = i * 5 % n;
+			struct page *swap = pages[i];
+
+			pages[i] = pages[j];
+			pages[j] = swap;
+		}
+		for (unsigned done = 0; done < n; done += nr) {
+			nr = buddy_free_batch(b, order, n - done, pages + done);
+			ASSERT_GT(nr, 0);
+		}
+		set_free(first, first + 64, true);
 		EXPECT_SHAPE(b);
 	}
+}
+
+/* What is in pieces already is used up first. */
+TEST(buddy, a_batch_takes_small_blocks_first)
+{
+	struct buddy *b = arena_open(1, ARENA_PAGES, GARBAGE_FREE);
+	struct page *pages[16];
+
+	buddy_add_range(b, 1024, 2048);
+	buddy_add_range(b, 40, 44);
+	buddy_add_range(b, 9, 10);
+	ASSERT_EQ(buddy_alloc_batch(b, 0, 16, pages), 16);
+	EXPECT_EQ(pages[0] - b->map, 9);
+	for (unsigned i = 1; i < 5; i++)
+		EXPECT_EQ(pages[i] - b->map, 44 - i);
+	for (unsigned i = 5; i < 16; i++)
+		EXPECT_GE(pages[i] - b->map, 1024);
+	EXPECT_EQ(b->nr_free_pages, 1024 + 4 + 1 - 16);
+	EXPECT_SOUND(buddy_check(b));
+}
+
+/* One trip does some blocks and some merges, not all of either. */
+TEST(buddy, the_work_of_a_batch_is_bounded)
+{
+	struct buddy *b = arena_open_full(4096, ARENA_PAGES);
+	struct page *pages[64];
+	u64 merges;
+	unsigned nr;
+
+	ASSERT_EQ(buddy_alloc_batch(b, 0, 64, pages), 64);
+	merges = b->nr_merges;
+	nr = buddy_free_batch(b, 0, 64, pages);
+	EXPECT_GT(nr, 0);
+	EXPECT_LT(nr, BUDDY_BATCH_WORK);
+	EXPECT_GE(nr + b->nr_merges - merges, BUDDY_BATCH_WORK);
+	EXPECT_LT(nr + b->nr_merges - merges, BUDDY_BATCH_WORK + MAX_ORDER);
+	EXPECT_EQ(b->nr_free_pages, 4096 - 64 + nr);
+	EXPECT_EQ(buddy_free_batch(b, 0, 0, pages), 0);
+	EXPECT_EQ(pages[nr]->type, PAGE_CACHED);
+	EXPECT_SOUND(buddy_check(b));
 }
 
 TEST(buddy, adding_whole_blocks_writes_only_their_heads)

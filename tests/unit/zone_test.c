@@ -72,27 +72,34 @@ TEST(zone, an_impossible_order_is_a_counted_failure)
 	EXPECT_TRUE(irq_is_enabled());
 }
 
+/* All of a batch, in as many trips as it takes. */
+static void free_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[])
+{
+	for (unsigned nr; n > 0; n -= nr, pages += nr) {
+		nr = zone_free_batch(z, order, n, pages);
+		ASSERT_TRUE(nr > 0 && nr <= n);
+	}
+}
+
 /* A batch is distinct blocks of the order, under one acquisition of the lock. */
 static void expect_batch(struct zone *z, unsigned order, unsigned n)
 {
-	static u32 pfn[64];
+	static struct page *pages[64];
 	u64 locks = z->nr_lock_acquisitions, free = zone_free_pages(z);
-	unsigned got = zone_alloc_batch(z, order, n, pfn);
+	unsigned got = zone_alloc_batch(z, order, n, pages);
 
 	EXPECT_LE(got, n);
 	EXPECT_EQ(z->nr_lock_acquisitions, locks + 1);
 	EXPECT_EQ(zone_free_pages(z), free - ((u64)got << order));
 	for (unsigned i = 0; i < got; i++) {
-		struct page *page = pfn_to_page(pfn[i]);
-
-		EXPECT_TRUE(page_zone(page) == z);
-		EXPECT_EQ(page->type, PAGE_ALLOCATED);
-		EXPECT_EQ(page->order, order);
+		EXPECT_TRUE(page_zone(pages[i]) == z);
+		EXPECT_EQ(pages[i]->type, PAGE_CACHED);
+		EXPECT_EQ(pages[i]->order, order);
 		for (unsigned j = 0; j < i; j++)
-			EXPECT_NE(pfn[i], pfn[j]);
+			EXPECT_TRUE(pages[i] != pages[j]);
 	}
 	EXPECT_SOUND(zone_check(z));
-	zone_free_batch(z, order, got, pfn);
+	free_batch(z, order, got, pages);
 	EXPECT_EQ(zone_free_pages(z), free);
 }
 
@@ -109,18 +116,18 @@ TEST(zone, batches)
 TEST(zone, batches_end_where_memory_ends)
 {
 	static struct hoard hoard;
-	static u32 pfn[64];
+	static struct page *pages[64];
 	struct zone *z = zone_next(NULL);
 	unsigned got = 0;
 
 	free_shape_take(&shape);
-	ASSERT_EQ(zone_alloc_batch(z, 0, 21, pfn), 21);
+	ASSERT_EQ(zone_alloc_batch(z, 0, 21, pages), 21);
 	hoard_take_all(&hoard, GFP_NOWAIT);
-	EXPECT_EQ(zone_alloc_batch(z, 0, 64, pfn + 21), 0);
-	zone_free_batch(z, 0, 21, pfn);
-	got = zone_alloc_batch(z, 0, 64, pfn);
+	EXPECT_EQ(zone_alloc_batch(z, 0, 64, pages + 21), 0);
+	free_batch(z, 0, 21, pages);
+	got = zone_alloc_batch(z, 0, 64, pages);
 	EXPECT_EQ(got, 21);
-	zone_free_batch(z, 0, got, pfn);
+	free_batch(z, 0, got, pages);
 	hoard_drop_all(&hoard);
 	EXPECT_TRUE(free_shape_is(&shape));
 }

@@ -52,6 +52,18 @@ static inline struct page *page_hint(const void *va)
 	return page;
 }
 
+/* The page map is the top 512 GiB of the address space. Rotated, one comparison answers for both
+ * ends of the pointer: the upper bits are ones, and the lower four, now on top of them, are zeros.
+ */
+static inline u8 page_state(const struct page *page)
+{
+	u64 rotated = (u64)page >> 4 | (u64)page << 60;
+
+	if (unlikely(rotated >> 35 != 0x1ffffff))
+		return PAGEBLOCK_UNKNOWN;
+	return *(const volatile u8 *)((s64)page >> 13);
+}
+
 /* Where struct cpu keeps the current context's words (kernel/cpu.h asserts it). Volatile: not moved
  * across what turns interrupts off or on. */
 #define MM_CONTEXT_OFFSET 16

@@ -53,8 +53,18 @@ const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order);
 void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages);
 void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 
-/* Turns an allocated block into 2^order allocated blocks of one page. */
-void buddy_shatter(struct buddy *b, u32 pfn, unsigned order);
+/*
+ * Batches, for the CPUs' caches: up to n blocks of 2^order pages, as PAGE_CACHED heads. What is
+ * taken comes in whole larger blocks where it can; within each, the highest address comes first, so
+ * that a stack hands out the lowest first. Returns how many.
+ *
+ * The way back does at least one block and then stops at a bound of work, blocks and merges
+ * together: returns how many of pages[0 … n) it took. Panics at one that is no PAGE_CACHED head of
+ * that order in this instance.
+ */
+#define BUDDY_BATCH_WORK 28
+unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[]);
+unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
 
 /* Walks all free lists and all metadata. NULL, or the broken invariant: "B1: …". */
 const char *buddy_check(const struct buddy *b);

@@ -70,6 +70,13 @@ struct page {
 static_assert(sizeof(struct page) == 16, "struct page is 16 bytes: 0.39 % of memory");
 static_assert(offsetof(struct page, slab) == 8, "the slab pointer is naturally aligned");
 
+/* The first word of a head: what a buddy that can merge, or a block that may be freed, must have.
+ */
+static inline u32 page_head_word(enum page_type type, unsigned order, unsigned zone)
+{
+	return (u32)type | order << 8 | zone << 16;
+}
+
 static inline u32 page_to_pfn(const struct page *page)
 {
 	return (u32)(page - page_map);

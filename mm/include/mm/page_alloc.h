@@ -12,20 +12,41 @@
 #include <mm/gfp.h>
 #include <mm/page.h>
 
+/* What alloc_pages() and free_pages() are, by what the compiler knows: single pages, which are hot
+ * in most systems, have functions of their own. alloc_hot_page() is for flags without any of
+ * GFP_PLACED. */
+#define GFP_PLACED (__GFP_DMA | __GFP_DMA32 | __GFP_ZERO)
+struct page *alloc_hot_page(gfp_t gfp);
+struct page *alloc_any_pages(gfp_t gfp, unsigned order);
+void free_hot_page(struct page *page);
+void free_any_pages(struct page *page, unsigned order);
+
+static __always_inline struct page *alloc_page(gfp_t gfp)
+{
+	return gfp & GFP_PLACED ? alloc_any_pages(gfp, 0) : alloc_hot_page(gfp);
+}
+
+static __always_inline void free_page(struct page *page)
+{
+	free_hot_page(page);
+}
+
 /* order above MAX_ORDER: NULL. Contents undefined without __GFP_ZERO. */
-struct page *alloc_pages(gfp_t gfp, unsigned order);
+static __always_inline struct page *alloc_pages(gfp_t gfp, unsigned order)
+{
+	return __builtin_constant_p(order) && order == 0 ? alloc_page(gfp)
+	                                                 : alloc_any_pages(gfp, order);
+}
+
+static __always_inline void free_pages(struct page *page, unsigned order)
+{
+	if (__builtin_constant_p(order) && order == 0)
+		free_hot_page(page);
+	else
+		free_any_pages(page, order);
+}
+
 struct page *alloc_pages_node(unsigned node, gfp_t gfp, unsigned order);
-void free_pages(struct page *page, unsigned order);
-
-static inline struct page *alloc_page(gfp_t gfp)
-{
-	return alloc_pages(gfp, 0);
-}
-
-static inline void free_page(struct page *page)
-{
-	free_pages(page, 0);
-}
 
 /* Fills pages[0 … n) with single pages; returns how many it got (fewer only when memory is short).
  */

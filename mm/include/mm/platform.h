@@ -18,6 +18,9 @@
  * holds it if the value is an address in the direct map and its block's byte is PAGEBLOCK_FULL,
  * otherwise NULL. O(1), no fault, trusts nothing.
  *
+ * u8 page_state(const struct page *page): for any pointer. The pageblock byte of its frame if it is
+ * the address of a struct page, otherwise PAGEBLOCK_UNKNOWN. O(1), no fault.
+ *
  * mm_this(field), struct mm_context mm_context_read(void), void mm_context_write(struct
  * mm_context): the current context's words (mm/context.h), one of them in one instruction, or all.
  *

@@ -42,6 +42,13 @@ struct zone *zone_next(const struct zone *z);
 u64 zone_kind_start_pfn(enum zone_kind kind);
 u64 zone_kind_end_pfn(enum zone_kind kind);
 
+/* Whether the zone may have a free block of that order or above: a look without the lock, so a
+ * moment old. */
+static inline bool zone_may_have(const struct zone *z, unsigned order)
+{
+	return __atomic_load_n(&z->buddy.nonempty, __ATOMIC_RELAXED) >> order != 0;
+}
+
 void zone_init_all(void);
 
 /* Frames become free memory of the node, in the zones that they fall into. One CPU, at boot, or
@@ -53,9 +60,9 @@ void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn);
 struct page *zone_alloc(struct zone *z, unsigned order);
 void zone_free(struct zone *z, struct page *page, unsigned order);
 
-/* Up to n blocks under one acquisition of the lock; returns how many. */
-unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, u32 pfn[]);
-void zone_free_batch(struct zone *z, unsigned order, unsigned n, const u32 pfn[]);
+/* buddy_alloc_batch() and buddy_free_batch() under one acquisition of the lock. */
+unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[]);
+unsigned zone_free_batch(struct zone *z, unsigned order, unsigned n, struct page *const pages[]);
 
 /* Runs of any number of pages, as buddy_trim() describes. */
 struct page *zone_alloc_run(struct zone *z, u32 nr_pages);

@@ -90,6 +90,18 @@ static inline struct page *page_hint(const void *va)
 }
 #endif
 
+/* Rotated, the pointer's distance into the page map is a frame number that one comparison bounds; a
+ * pointer between two struct pages gives a huge one. */
+static inline u8 page_state(const struct page *page)
+{
+	u64 offset = (u64)page - (u64)page_map;
+	u64 pfn = offset >> 4 | offset << 60;
+
+	if (unlikely(pfn >> (HOST_RAM_BITS - 12) != 0))
+		return PAGEBLOCK_UNKNOWN;
+	return *(const volatile u8 *)&pageblock_map[pfn >> 9];
+}
+
 #if HOST_ASAN
 /* Of the sanitizer's runtime. (Not its header: nothing of the C library may be seen here.) */
 void __asan_poison_memory_region(const volatile void *p, size_t n);
