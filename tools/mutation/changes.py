@@ -86,19 +86,24 @@ SWAPS = {
 }
 ASSIGNMENTS = {"+=", "-=", "*=", "/=", "%=", "|=", "&=", "^=", "<<=", ">>="}
 STEPS = {"++": "--", "--": "++"}
+SAME_STEP = {"<": 1, ">=": 1, ">": -1, "<=": -1}
 PAIRS = [("true", "false"), ("align_up", "align_down"), ("list_push_front", "list_push_back"),
          ("lowest_bit", "highest_bit")] + [("min" + t, "max" + t) for t in ("_u32", "_u64", "_size", "_unsigned")]
 WORDS = {**dict(PAIRS), **{b: a for a, b in PAIRS}, "log2_ceil": "highest_bit"}
 KEYWORDS = {"return", "goto", "case", "default", "else", "do", "for", "while", "if", "switch", "sizeof", "typedef"}
-SILENT = re.compile(r"^(debug_assert|static_assert|sizeof|log_\w+|will_read|will_write|keep_loop)$")  # left alone
+# Left alone: inner truths, the log, and what only tells the compiler, a sanitizer or the processor something.
+SILENT = re.compile(r"^(debug_assert|static_assert|sizeof|log_\w+|will_read|will_write|keep_loop|va_end|cpu_relax)$")
 MESSAGE = re.compile(r"^panic$")  # may be dropped, its text is left alone
 
 
-def number_changes(text: str) -> list[str]:
+def number_changes(tokens: list[Token], i: int) -> list[str]:
+    """One more and one less, but `a < 8` has no use for `a < 9`: that is `a <= 8`, which is tried anyway."""
+    text, before, after = tokens[i].text, tokens[i - 1].text, tokens[i + 1].text
     digits = text.rstrip("uUlL")
     value, suffix = int(digits, 0 if digits[:2].lower() == "0x" else 10), text[len(digits):]
-    show = (lambda n: hex(n)) if digits[:2].lower() == "0x" else str
-    return [show(n) + suffix for n in (value + 1, value - 1) if n >= 0]
+    show = hex if digits[:2].lower() == "0x" else str
+    same = SAME_STEP.get(before) if after in (")", ";", "&&", "||", "?", ":", ",") else None
+    return [show(value + step) + suffix for step in (1, -1) if value + step >= 0 and step != same]
 
 
 def is_buffer_size(tokens: list[Token], i: int) -> bool:
@@ -116,7 +121,7 @@ def token_changes(source: str, tokens: list[Token], i: int) -> list[Change]:
     token = tokens[i]
     spaced = source[token.start - 1].isspace() and source[token.end].isspace()
     if token.kind == "number" and not is_buffer_size(tokens, i):
-        return [("constant", i, i, new) for new in number_changes(token.text)]
+        return [("constant", i, i, new) for new in number_changes(tokens, i)]
     if token.kind == "word" and token.text in WORDS:
         return [("word", i, i, WORDS[token.text])]
     if token.text in SWAPS and spaced:  # the format puts spaces around binary operators only
@@ -140,8 +145,20 @@ def condition_changes(source: str, tokens: list[Token], i: int) -> list[Change]:
     return [("negated", i + 2, end - 1, "!(%s)" % text)]
 
 
+def inside_brackets(tokens: list[Token], i: int) -> bool:
+    """Is i inside the brackets of a for?"""
+    depth = 0
+    for j in range(i - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(tokens[j].text, 0)
+        if depth < 0 or tokens[j].text in ("{", "}"):
+            return depth < 0
+    return False
+
+
 def starts_statement(tokens: list[Token], i: int) -> bool:
     before = tokens[i - 1].text
+    if before == ";" and inside_brackets(tokens, i):
+        return False
     if before in ("{", "}", ";", "else"):
         return True
     if before == ":":
@@ -191,6 +208,8 @@ def squeeze(text: str) -> str:
 def mutants_of(file: str, source: str) -> Iterator[Mutant]:
     tokens = list(tokenize(source))
     for name, start, end in functions(tokens):
+        if SILENT.match(name):
+            continue
         seen: dict[tuple[str, str], int] = {}
         for what, first, last, new in changes(source, tokens, start, end):
             a, b = tokens[first].start, tokens[last].end

@@ -169,7 +169,10 @@ class Verdict(NamedTuple):
 
 
 class Judge:
-    """Runs the tests that enter a mutant's function: short ones first, those that enter few functions before others."""
+    """Runs the tests that enter a mutant's function: short ones first, those that enter few functions before others.
+
+    What passes the short ones without sanitizers goes on with them: they see all that can be seen without.
+    """
 
     FACTOR = 5  # times what a test takes alone is its limit
     LONG_US = 10000
@@ -224,16 +227,14 @@ class Judge:
         return status, int(test)
 
     def run_on(self, flavour: Flavour, number: int, boots: bool, tests: list[int]) -> tuple[str, int]:
-        """A test that never ends says nothing: the others may."""
+        """A test, or a boot, that never ends says nothing: the others may."""
         late = ("passed", -1)
         for _ in range(flavour.patience):
             status, test = self.run(flavour, number, boots, tests)
             if status != "timeout":
                 return (status, test) if status != "passed" else late
             late = status, test
-            if test < 0:
-                return late
-            tests = tests[tests.index(test) + 1:]
+            boots, tests = boots and test >= 0, tests[tests.index(test) + 1:] if test >= 0 else tests
         return late
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -242,7 +243,10 @@ class Judge:
         function = "%s:%s" % (mutant.file, mutant.function)
         late, number = "", self.schemata.number[mutant]
         for flavour in self.programs:
-            status, test = self.run_on(flavour, number, function in self.boots, self.order[function])
+            tests = self.order[function]
+            if flavour == PLAIN and SANE in self.programs:
+                tests = [t for t in tests if self.tests[t].us <= self.LONG_US]
+            status, test = self.run_on(flavour, number, function in self.boots, tests)
             if status in ("failed", "crashed"):
                 return Verdict("killed", "%s %s (%s)" % (self.name(test), status, flavour.name))
             late = late or (self.name(test) if status == "timeout" else "")

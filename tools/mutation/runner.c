@@ -43,7 +43,7 @@
 unsigned mutant_now;
 unsigned char mutant_entered[MAX_FUNCTIONS];
 
-static bool unbooted; /* the forked processes boot */
+static bool unbooted;            /* the forked processes boot */
 static long alone_us[MAX_TESTS]; /* what each test took alone */
 static volatile struct {
 	int test; /* the current one; -1: it boots */
@@ -108,6 +108,15 @@ static bool take_number(char **list, long *number)
 
 /* --- In the forked process --- */
 
+/* The time is up. A test that had failed before it hung has failed. */
+static void on_timer(int signal_number)
+{
+	if (run.failed)
+		_exit(1);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
 static void begin_child(unsigned mutant, long factor)
 {
 	int nowhere = open("/dev/null", O_RDWR);
@@ -115,6 +124,7 @@ static void begin_child(unsigned mutant, long factor)
 	dup2(nowhere, 0);
 	dup2(nowhere, 1);
 	dup2(nowhere, 2);
+	signal(SIGPROF, on_timer);
 	alarm(ALARM_SECONDS);
 	limit_us(factor * BOOT_US + SLACK_US);
 	shared->test = -1;
