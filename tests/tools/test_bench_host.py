@@ -118,7 +118,12 @@ class Driver(unittest.TestCase):
         self.write("bench-strata", "#!/bin/sh\necho PANIC: slab: double free >&2\nexit 37\n", 0o755)
         status, _, err = self.run_driver("--only", "hot_64")
         self.assertEqual(status, 1)
-        self.assertEqual(err, "bench-host: --blocks 15 hot_64 on strata ended with 37: PANIC: slab: double free\n")
+        self.assertEqual(err, "bench-host: --blocks 31 hot_64 on strata ended with 37: PANIC: slab: double free\n")
+
+    def test_a_functions_own_instructions_are_told_from_its_callees(self):
+        dump = ["fl=(1) a.c", "fn=(1) work", "10 5", "+1 7", "cfn=(2) kmalloc", "calls=3 20", "+1 900", "fn=(2)", "20 400",
+                "fn=(1)", "* 1"]
+        self.assertEqual(bench.functions_of(line + "\n" for line in dump), {"work": 13, "kmalloc": 400})
 
     def test_wrong_usage(self):
         for options, part in ((["--bogus"], "unrecognized"), (["--only", "nothing"], "no workload matches"),

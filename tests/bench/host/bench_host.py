@@ -18,6 +18,7 @@ import json
 import lzma
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,7 @@ THREADS = [("threads_hot", None), ("threads_mix", None), ("producer_consumer", N
 FOOTPRINT = [("mix_footprint", "100000")]
 SIZE_SWEEP = [("hot_runtime", str(1 << n)) for n in range(3, 18) if n != 8]
 LIVE_SWEEP = [("mix", str(live)) for live in (100, 1000, 10000, 1000000)]
+NAMED = re.compile(r"(c?fn)=\((\d+)\)(?: (.*))?")
 UNITS = {"footprint": "x", "live_bytes": "bytes"}
 
 # (pattern of "workload argument metric", the figure's limit, compared with which allocator; None: the figure itself)
@@ -136,8 +138,8 @@ def with_sums(figures):
 
 
 def measure(work, subjects, repetitions, blocks):
-    """{metric: {allocator: [value a repetition]}}"""
-    name, argument, shown = work
+    """A figure for each metric, with {allocator: [value a repetition]}."""
+    name, argument, shown_as = work
     arguments = ["--blocks", str(blocks), name] + ([argument] if argument else [])
     values = {}
     for _ in range(repetitions):
@@ -146,39 +148,59 @@ def measure(work, subjects, repetitions, blocks):
                 continue
             for metric, value in with_sums(subject.run(arguments)).items():
                 values.setdefault(metric, {}).setdefault(subject.name, []).append(value)
-    return [{"work": name, "argument": shown or "", "metric": metric, "unit": UNITS.get(metric, "ns"), "values": of}
+    return [{"work": name, "argument": shown_as or "", "metric": metric, "unit": UNITS.get(metric, "ns"), "values": of}
             for metric, of in values.items()]
 
 
+def functions_of(dump):
+    """{function: instructions of its own} of a callgrind dump. Names are written once, and numbered."""
+    names, own, function, is_call = {}, {}, None, False
+    for line in dump:
+        named = NAMED.match(line)
+        if named:
+            if named.group(3):
+                names[named.group(2)] = named.group(3)
+            function = named.group(2) if named.group(1) == "fn" else function
+        elif line.startswith("calls="):
+            is_call = True  # the next line's cost is the callee's
+        elif line[0] in "0123456789+-*" and not is_call:
+            own[function] = own.get(function, 0) + int(line.split()[1])
+        else:
+            is_call = False
+    return {names[number]: cost for number, cost in own.items()}
+
+
 def instructions_of(subject, arguments, folder):
-    """{metric: instructions an operation}, from callgrind's dump after each measured block."""
+    """{metric: {function: instructions an operation}}, from callgrind's dump after each measured block."""
     out = os.path.join(folder, "callgrind")
     for old in glob.glob(out + "*"):
         os.remove(old)
     wrapper = ["valgrind", "-q", "--tool=callgrind", "--zero-before=measured", "--dump-after=measured",
                "--callgrind-out-file=" + out]
-    operations = subject.run(["--count", *arguments], wrapper)
     counts = {}
-    for number, (metric, ops) in enumerate(operations.items(), 1):
-        with open("%s.%d" % (out, number), encoding="ascii") as dump:
-            total = next(line for line in dump if line.startswith("summary:"))
-        counts[metric] = int(total.split()[1]) / ops
-    return with_sums(counts)
+    for number, (metric, ops) in enumerate(subject.run(["--count", *arguments], wrapper).items(), 1):
+        with open("%s.%d" % (out, number), encoding="utf-8", errors="replace") as dump:
+            counts[metric] = {name: cost / ops for name, cost in functions_of(dump).items()}
+    return counts
 
 
 def count(work, subjects, folder):
-    name, argument, shown = work
+    name, argument, shown_as = work
     arguments = [name] + ([argument] if argument else [])
-    values, loop = {}, {}
+    figures, loop = {}, {}
     for subject in subjects:
-        counts = instructions_of(subject, arguments, folder)
+        functions = instructions_of(subject, arguments, folder)
+        totals = with_sums({metric: sum(of.values()) for metric, of in functions.items()})
         if subject.name == "loop":
-            loop = counts
+            loop = totals
             continue
-        for metric, value in counts.items():
-            values.setdefault(metric, {})[subject.name] = [value - loop[metric]]
-    return [{"work": name, "argument": shown or "", "metric": metric, "unit": "instructions", "values": of}
-            for metric, of in values.items()]
+        for metric, total in totals.items():
+            figure = figures.setdefault(metric, {"work": name, "argument": shown_as or "", "metric": metric,
+                                                 "unit": "instructions", "values": {}})
+            figure["values"][subject.name] = [total - loop[metric]]
+            if subject.name == "strata" and metric in functions:
+                figure["functions"] = functions[metric]
+    return list(figures.values())
 
 
 # --- The report ---
@@ -240,6 +262,16 @@ def print_table(heading, figures, names):
             print(row(figure, names), flush=True)
 
 
+def print_functions(figures):
+    """Where Strata's instructions go: each function's own, the loop's included."""
+    print("\nStrata by function (the loop's own included):\n")
+    for figure in figures:
+        if "functions" in figure:
+            dearest = sorted(figure["functions"].items(), key=lambda item: -item[1])[:8]
+            print("- `%s`: %s" % (title(figure), ", ".join("%s %s" % (name, shown(cost)) for name, cost in dearest
+                                                          if cost >= 0.5)), flush=True)
+
+
 def print_goals(figures):
     goals = [goal for goal in map(goal_of, figures) if goal]
     met = sum(value <= limit for limit, value, _ in goals)
@@ -299,6 +331,8 @@ def run(options, folder):
         if counted and not options.no_count:
             figures = [f for w in works for f in count(w, subjects, folder)]
             print_table(heading + ": instructions", figures, names)
+            if options.functions:
+                print_functions(figures)
             every += figures
     if not every:
         raise Failed("no workload matches %s" % options.only, EX_USAGE)
@@ -312,8 +346,9 @@ def read_options(arguments):
     parser.add_argument("--out", help="write all values to this file (JSON)")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="workloads: names, * and ?, commas (default: all)")
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="default: %(default)s")
-    parser.add_argument("--blocks", type=int, default=15, metavar="N", help="blocks in each (default: %(default)s)")
+    parser.add_argument("--blocks", type=int, default=31, metavar="N", help="blocks in each (default: %(default)s)")
     parser.add_argument("--no-count", action="store_true", help="without instruction counts: no valgrind, and faster")
+    parser.add_argument("--functions", action="store_true", help="also which functions Strata's instructions are in")
     parser.add_argument("--trace", action="append", default=[], metavar="FILE",
                         help="replay this trace, plain or .xz (default: tests/data/traces/u-*); may be repeated")
     parser.add_argument("--allocator", action="append", default=[], metavar="NAME=LIBRARY",

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-unsigned nr_blocks = 15;
+unsigned nr_blocks = 31;
 static bool counting;
 
 static const struct work *const groups[] = {pair_works, batch_works, mix_works, thread_works,
@@ -118,7 +118,7 @@ static void print_help(void)
 	puts("usage: PROGRAM [--blocks N | --count] WORKLOAD [ARGUMENT]\n"
 	     "Runs one workload on the allocator that the program was built or started with, and\n"
 	     "prints its figures: nanoseconds an operation, bytes, or ratios.\n\n"
-	     "  --blocks N  how many blocks a figure is the median of, 1 to 64 (default: 15)\n"
+	     "  --blocks N  how many blocks a figure is the median of, 1 to 64 (default: 31)\n"
 	     "  --count     one block a figure, for callgrind; prints how many operations it has\n"
 	     "  --help      this text\n\n"
 	     "Workloads:");
