@@ -1,5 +1,6 @@
-"""tools/bench-linux without Linux: where it refuses to run, its usage, packages, archives, figures and the report; that
-compat.h stands for every header that the shared sources ask for; and the small kernel before Linux's in real QEMU.
+"""tools/bench-linux and tools/linux_kernel.py without Linux: where they refuse to run, usage, packages, archives, figures
+and the report; that compat.h stands for every header that the shared sources ask for; and the small kernel before Linux's
+in real QEMU.
 
 Linux's own figures are opt-in (`make bench-linux`): they need Debian's packages from the network.
 """
@@ -22,6 +23,10 @@ import unittest
 
 TOOL = os.path.abspath(os.path.join("tools", "bench-linux"))
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
+
+
+sys.path.insert(0, os.path.dirname(TOOL))
+import linux_kernel as kernel  # noqa: E402
 
 
 def load():
@@ -60,7 +65,7 @@ class Scratch(unittest.TestCase):
 
     def failure(self, status, call, *arguments, **more):
         """The text of the Failure that the call must raise, with this status."""
-        with self.assertRaises(tool.Failure) as caught:
+        with self.assertRaises(kernel.Failure) as caught:
             call(*arguments, **more)
         self.assertEqual(caught.exception.status, status)
         return str(caught.exception)
@@ -68,19 +73,20 @@ class Scratch(unittest.TestCase):
 
 class Systems(Scratch):
     def test_debian_may_go_on(self):
-        tool.check_system(DEBIAN, "x86_64", which=lambda name: "/bin/" + name)
+        kernel.check_system(DEBIAN, "x86_64", which=lambda name: "/bin/" + name)
 
     def test_other_systems_get_one_line_that_names_them(self):
-        for text, machine, name in (("ID=fedora\n", "x86_64", "fedora on x86_64"), ('ID="opensuse-leap"\n', "x86_64", "opensuse"),
-                                    ("ID=ubuntu\nID_LIKE=debian\n", "x86_64", "ubuntu"), (DEBIAN, "aarch64", "debian on aarch64"),
-                                    ("", "arm64", "unknown on arm64")):
-            said = self.failure(tool.MISSING, tool.check_system, text, machine)
+        for text, machine, name in (("ID=fedora\n", "x86_64", "fedora on x86_64"), (DEBIAN, "aarch64", "debian on aarch64"),
+                                    ('ID="opensuse-leap"\n', "x86_64", "opensuse-leap"), ("", "arm64", "unknown on arm64"),
+                                    ("ID=ubuntu\nID_LIKE=debian\n", "x86_64", "ubuntu")):
+            said = self.failure(kernel.MISSING, kernel.check_system, text, machine)
             self.assertIn(name, said)
             self.assertIn("needs Debian on x86_64", said)
             self.assertNotIn("\n", said)
 
     def test_a_missing_tool_is_named(self):
-        said = self.failure(tool.MISSING, tool.check_system, DEBIAN, "x86_64", which=lambda n: n if n != "dpkg-deb" else None)
+        said = self.failure(kernel.MISSING, kernel.check_system, DEBIAN, "x86_64",
+                            which=lambda name: name if name != "dpkg-deb" else None)
         self.assertIn("dpkg-deb is not installed", said)
 
 
@@ -109,7 +115,7 @@ class Usage(Scratch):
     def test_a_folder_that_kbuild_cannot_use(self):
         args = types.SimpleNamespace(build=os.path.join(self.folder, "a b"))
         if platform.machine() == "x86_64" and os.path.exists("/etc/debian_version"):
-            self.assertIn("has a blank", self.failure(tool.USAGE, tool.measure, args))
+            self.assertIn("has a blank", self.failure(kernel.USAGE, tool.measure, args))
 
 
 class Packages(Scratch):
@@ -122,27 +128,27 @@ class Packages(Scratch):
 
     def test_the_kernel_is_the_one_that_the_meta_package_names(self):
         self.apt('printf "%s\\n  Depends: linux-image-6.1.0-9-amd64\\n" linux-image-amd64\n')
-        self.assertEqual(tool.find_release(), "6.1.0-9-amd64")
+        self.assertEqual(kernel.find_release(), "6.1.0-9-amd64")
 
     def test_the_headers_come_with_their_common_half_and_kbuild(self):
         self.apt('printf "h\\n  Depends: linux-headers-6.1.0-9-common\\n  Depends: linux-kbuild-6.1\\n  Depends: gcc-x\\n"\n')
-        self.assertEqual(tool.packages_of("6.1.0-9-amd64"), [
+        self.assertEqual(kernel.packages_of("6.1.0-9-amd64"), [
             "linux-image-6.1.0-9-amd64", "linux-headers-6.1.0-9-amd64", "linux-headers-6.1.0-9-common", "linux-kbuild-6.1"])
 
     def test_no_lists_says_how_to_get_them(self):
         self.apt("echo 'E: No packages found' >&2; exit 100\n")
-        self.assertIn("apt-get update", self.failure(tool.MISSING, tool.find_release))
-        said = self.failure(tool.MISSING, tool.fetch, "6.1.0-9-amd64", os.path.join(self.folder, "root"))
+        self.assertIn("apt-get update", self.failure(kernel.MISSING, kernel.find_release))
+        said = self.failure(kernel.MISSING, kernel.fetch, "6.1.0-9-amd64", os.path.join(self.folder, "root"))
         self.assertIn("no headers for Linux 6.1.0-9-amd64", said)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "root")))
 
     def test_what_was_unpacked_is_not_fetched_again(self):
         self.apt("exit 100\n")
         self.path("unpacked", "6.1.192-2\n")
-        self.assertEqual(tool.fetch("6.1.0-9-amd64", self.folder), "6.1.192-2")
+        self.assertEqual(kernel.fetch("6.1.0-9-amd64", self.folder), "6.1.192-2")
 
     def test_a_failed_command_shows_its_last_lines(self):
-        said = self.failure(tool.FAILED, tool.run, ["sh", "-c", "echo first; echo no space left; exit 3"], "the download")
+        said = self.failure(kernel.FAILED, kernel.run, ["sh", "-c", "echo first; echo no space left; exit 3"], "the download")
         self.assertIn("the download failed", said)
         self.assertIn("no space left", said)
 
@@ -158,11 +164,11 @@ class Images(Scratch):
 
     def test_the_kernel_is_unpacked(self):
         size = struct.pack("<I", 7)  # follows the xz stream, as in a real one
-        self.assertEqual(tool.unpack_kernel(self.image(lzma.compress(b"\x7fELF...") + size)), b"\x7fELF...")
+        self.assertEqual(kernel.unpack_kernel(self.image(lzma.compress(b"\x7fELF...") + size)), b"\x7fELF...")
 
     def test_other_files_are_refused(self):
-        self.assertIn("no Linux kernel image", self.failure(tool.FAILED, tool.unpack_kernel, self.image(b"", b"none")))
-        self.assertIn("not packed with xz", self.failure(tool.FAILED, tool.unpack_kernel, self.image(b"\x1f\x8b......")))
+        self.assertIn("no Linux kernel image", self.failure(kernel.FAILED, kernel.unpack_kernel, self.image(b"", b"none")))
+        self.assertIn("not packed with xz", self.failure(kernel.FAILED, kernel.unpack_kernel, self.image(b"\x1f\x8b......")))
 
     def test_the_headers_find_their_common_half_here(self):
         folder = os.path.join(self.folder, "usr", "src", "linux-headers-6.1.0-9-amd64")
@@ -170,17 +176,17 @@ class Images(Scratch):
         with open(os.path.join(folder, "Makefile"), "w") as f:
             f.write("include /usr/src/linux-headers-6.1.0-9-common/Makefile\n")
         for _ in range(2):  # a second time changes nothing
-            self.assertEqual(tool.headers_of(self.folder, "6.1.0-9-amd64"), folder)
+            self.assertEqual(kernel.headers_of(self.folder, "6.1.0-9-amd64"), folder)
             with open(os.path.join(folder, "Makefile")) as f:
                 self.assertEqual(f.read(), "include %s/usr/src/linux-headers-6.1.0-9-common/Makefile\n" % self.folder)
 
     def test_a_missing_compiler_is_named(self):
         self.path(".kernelvariables", "CC = $(CCACHE) $(CROSS_COMPILE)gcc-1234\n")
-        self.assertIn("apt-get install gcc-1234", self.failure(tool.MISSING, tool.compiler_of, self.folder))
+        self.assertIn("apt-get install gcc-1234", self.failure(kernel.MISSING, kernel.compiler_of, self.folder))
 
     def test_the_archive_is_one(self):
         files = {"init": (b"program", 0o100755), "a": (b"", 0o100644), "trace.x": (b"12345", 0o100644)}
-        data, at, found = tool.cpio(files), 0, {}
+        data, at, found = kernel.cpio(files), 0, {}
         while True:
             self.assertEqual(data[at:at + 6], b"070701")
             mode, size, name_size = (int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in (1, 6, 11))
@@ -196,7 +202,7 @@ class Images(Scratch):
 
 class Sources(Scratch):
     def test_every_header_of_the_shared_sources_is_there(self):
-        tool.lay_out(self.folder)
+        kernel.lay_out(self.folder)
         with open(os.path.join(self.folder, "Kbuild")) as f:
             objects = re.search(r"^strata_bench-y := (.*)$", f.read(), re.M).group(1).split()
         self.assertEqual((objects[0], objects[-1]), ("section_start.o", "section_end.o"))
@@ -206,11 +212,11 @@ class Sources(Scratch):
                 asked |= set(re.findall(r"^#include <([^>]+)>", f.read(), re.M))
         for header in sorted(h for h in asked if not h.startswith(("linux/", "asm/"))):
             self.assertTrue(os.path.exists(os.path.join(self.folder, "include", header)),
-                            "<%s>: tests/bench/linux/compat.h must stand for it (COMPAT in tools/bench-linux)" % header)
+                            "<%s>: tests/bench/linux/compat.h must stand for it (COMPAT in tools/linux_kernel.py)" % header)
 
     def test_a_second_layout_changes_no_source(self):
-        tool.lay_out(self.folder)
-        tool.lay_out(self.folder)
+        kernel.lay_out(self.folder)
+        kernel.lay_out(self.folder)
         self.assertTrue(os.path.samefile(os.path.join(self.folder, "bench.c"), "tests/bench/bench.c"))
         self.assertTrue(os.path.samefile(os.path.join(self.folder, "include", "mm", "mm.h"), "tests/bench/linux/compat.h"))
 
@@ -243,7 +249,7 @@ class Figures(Scratch):
             "boot_to_memory_512M": (0.0, "instructions")})
 
     def test_a_figure_that_comes_twice_is_a_fault(self):
-        said = self.failure(tool.FAILED, tool.figures, ["a_pair 3.0 instructions", "a_pair 3.0 instructions"])
+        said = self.failure(kernel.FAILED, tool.figures, ["a_pair 3.0 instructions", "a_pair 3.0 instructions"])
         self.assertIn("a_pair was printed twice", said)
 
     def collect(self, only, text=LOG):
@@ -271,7 +277,7 @@ class Figures(Scratch):
     def test_two_runs_that_differ_are_a_fault(self):
         tool.compare({"a": (1.0, "instructions")}, {"a": (1.0, "instructions")})
         for second in ({"a": (2.0, "instructions")}, {}):
-            self.assertIn("differ in a", self.failure(tool.FAILED, tool.compare, {"a": (1.0, "instructions")}, second))
+            self.assertIn("differ in a", self.failure(kernel.FAILED, tool.compare, {"a": (1.0, "instructions")}, second))
 
 
 class Report(Scratch):
@@ -291,7 +297,7 @@ class Report(Scratch):
             ("near", "20", "400", "0.05"), ("theirs", "", "15159", "")])
 
     def test_units_must_be_the_same(self):
-        said = self.failure(tool.FAILED, tool.rows, {"pair": (1.0, "cycles")}, {"pair": (1.0, "instructions")})
+        said = self.failure(kernel.FAILED, tool.rows, {"pair": (1.0, "cycles")}, {"pair": (1.0, "instructions")})
         self.assertIn("pair is in cycles for Strata and in instructions for Linux", said)
 
     def test_an_earlier_run_is_shown_again(self):
@@ -316,8 +322,8 @@ class Boots(Scratch):
 
     def test_a_boot_that_fails_shows_the_last_lines(self):
         qemu = self.program("qemu", "echo '[    1.0] Kernel panic - not syncing: no init'; exit 0\n")
-        kernel, initrd = self.path("vmlinux", "x"), self.path("initrd", "x")
-        said = self.failure(tool.FAILED, tool.boot, self.args(qemu), kernel, initrd, "64M", "quiet")
+        image, initrd = self.path("vmlinux", "x"), self.path("initrd", "x")
+        said = self.failure(kernel.FAILED, tool.boot, self.args(qemu), image, initrd, "64M", "quiet")
         self.assertIn("the boot of vmlinux with 64M failed", said)
         self.assertIn("no init", said)
 
@@ -330,7 +336,7 @@ class Boots(Scratch):
     def test_what_runs_before_the_kernel_is_counted_exactly(self):
         if platform.machine() != "x86_64" or not shutil.which("nasm"):
             self.skipTest("builds for this machine, with nasm")
-        init, first = tool.build_small(self.folder)
+        init, first = kernel.build_small(self.folder)
         linux = types.SimpleNamespace(args=self.args(os.environ.get("QEMU", "qemu-system-x86_64")), first=first,
                                       initrd=self.path("initrd", os.urandom(1 << 16)), options="quiet")
         counts = [tool.Linux.before(linux, "64M") for _ in range(2)]

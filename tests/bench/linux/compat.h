@@ -4,7 +4,7 @@
  * The Linux column of docs/benchmarks-linux.md is not a second set of benchmarks: the same files
  * (tests/bench/, and the replayer with its trace reader from kernel/) are compiled into a Linux
  * module. Each header that they include and that is not a benchmark's own is this file, under that
- * name (tools/bench-linux makes the links). So it holds nothing but names: where Linux has the
+ * name (tools/linux_kernel.py makes the links). So it holds nothing but names: where Linux has the
  * function under the same name, nothing stands here.
  *
  *   L1  Nothing here does work inside a measured block that a Linux caller would not do: macros and
