@@ -351,7 +351,7 @@ size_t format_buf(char *buf, size_t size, const char *fmt, ...)
 char *format_bytes(char buf[16], u64 bytes)
 {
 	static const char units[] = "KMGTPE";
-	unsigned shift = 0, unit = 0;
+	unsigned shift, unit = 0;
 	u64 whole, rest;
 
 	if (bytes < 1024) {

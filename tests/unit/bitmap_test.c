@@ -86,3 +86,23 @@ TEST(bitmap, agrees_with_an_array_of_booleans)
 		check_against_model(n);
 	}
 }
+
+/* A map of whole words ends with the last of them: the sanitizer watches what stands behind. */
+TEST(bitmap, nothing_behind_the_last_word_is_read)
+{
+	u64 exact[1] = {0};
+
+	EXPECT_EQ(bitmap_next(exact, 64, 0), 64);
+	EXPECT_EQ(bitmap_next(exact, 64, 63), 64);
+	EXPECT_EQ(bitmap_next(exact, 64, 64), 64);
+	EXPECT_EQ(bitmap_count(exact, 64), 0);
+}
+
+TEST(bitmap, the_first_bit_of_a_word_is_counted)
+{
+	u64 words[2] = {1, 1};
+
+	EXPECT_EQ(bitmap_count(words, 64), 1);
+	EXPECT_EQ(bitmap_count(words, 65), 2);
+	EXPECT_EQ(bitmap_next(words, 65, 1), 64);
+}

@@ -85,6 +85,7 @@ TEST(format, alternate_forms)
 	EXPECT_FORMAT("0x1f 0X1F 037", "%#x %#X %#o", 31u, 31u, 31u);
 	EXPECT_FORMAT("0 0 0", "%#x %#X %#o", 0u, 0u, 0u);
 	EXPECT_FORMAT("0037", "%#.4o", 31u);
+	EXPECT_FORMAT("037 07", "%#.2o %#o", 31u, 7u);
 	EXPECT_FORMAT("0x001f", "%#.4x", 31u);
 	EXPECT_FORMAT("    0x1f|", "%#8x|", 31u);
 	EXPECT_FORMAT("0x00001f|", "%#08x|", 31u);
@@ -104,8 +105,18 @@ TEST(format, width_and_precision)
 	EXPECT_FORMAT("||   |", "|%.0d|%3.0d|", 0, 0);
 	EXPECT_FORMAT("   42|42   |", "%*d|%*d|", 5, 42, -5, 42);
 	EXPECT_FORMAT("00042|42", "%.*d|%.*d", 5, 42, -5, 42);
+	EXPECT_FORMAT("||", "|%.*d|", 0, 0);
 	EXPECT_FORMAT("00000000000000000000000000000000000007", "%038d", 7);
 	EXPECT_FORMAT("                                     7", "%38d", 7);
+}
+
+/* 2^64 + 1 is no 1. */
+TEST(format, sizes_do_not_wrap)
+{
+	char buf[32];
+
+	format_unchecked(buf, sizeof(buf), "%.18446744073709551617s", "text");
+	EXPECT_STREQ(buf, "text");
 }
 
 /* `-` beats `0`, and so does a precision. */

@@ -8,7 +8,16 @@
  * the definition by hand: rotl(2 * 5, 7) * 9, and, as the second word is then 1 ^ 2 ^ 3 = 0, 0. */
 TEST(rng, is_xoshiro256_starstar)
 {
-	static const u64 reference[] = {11520, 0, 1509978240, 1215971899390074240};
+	static const u64 reference[] = {11520,
+	                                0,
+	                                1509978240,
+	                                1215971899390074240,
+	                                1216172134540287360,
+	                                607988272756665600,
+	                                16172922978634559625u,
+	                                8476171486693032832,
+	                                10595114339597558777u,
+	                                2904607092377533576};
 	struct rng r = {{1, 2, 3, 4}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(reference); i++)

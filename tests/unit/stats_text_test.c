@@ -125,19 +125,19 @@ TEST(stats_text, zones_print_a_line_each)
 	EXPECT_EQ(count_lines(), nr + 1);
 }
 
-/* Free pages that lie in blocks smaller than this order, per mille of all, page by page. */
+/* Free pages that lie in blocks smaller than this order, per mille of all, frame by frame. */
 static u64 unusable(unsigned order)
 {
 	u64 total = 0, small = 0;
 
 	for_each_zone(z)
-		for (u64 pfn = z->buddy.low; pfn < z->buddy.high; pfn++) {
+		for (u64 pfn = z->buddy.low, nr; pfn < z->buddy.high; pfn += nr) {
 			const struct page *head = page_block_of(pfn);
+			bool is_free = head != NULL && head->type == PAGE_FREE;
 
-			if (head == NULL || head->type != PAGE_FREE)
-				continue;
-			total++;
-			small += head->order < order;
+			nr = is_free ? page_block_pages(head) : 1;
+			total += is_free ? nr : 0;
+			small += is_free && head->order < order ? nr : 0;
 		}
 	return total == 0 ? 1000 : small * 1000 / total;
 }

@@ -99,6 +99,21 @@ TEST(string, mem_find_other_names_the_first_other_byte)
 	}
 }
 
+/* A multiplication that carries would compare with another word. */
+TEST(string, mem_find_other_looks_at_each_byte_of_a_word)
+{
+	u8 word[8];
+
+	for (unsigned other = 0; other < 8; other++) {
+		for (unsigned value = 0; value < 256; value++) {
+			memset(word, 1, sizeof(word));
+			word[other] = (u8)value;
+			ASSERT_TRUE(mem_find_other(word, 1, 8) ==
+			            (value == 1 ? NULL : word + other));
+		}
+	}
+}
+
 TEST(string, lengths)
 {
 	EXPECT_EQ(strlen(""), 0);
@@ -222,6 +237,9 @@ TEST(string, str_to_u64_reads_numbers)
 	EXPECT_NUMBER("0x0", false, 0);
 	EXPECT_NUMBER("0xfFffFFffffffFFFF", false, UINT64_MAX);
 	EXPECT_NUMBER("0XaB", false, 0xab);
+	EXPECT_NUMBER("0x0123456789", false, 0x0123456789);
+	EXPECT_NUMBER("0xabcdef", false, 0xabcdef);
+	EXPECT_NUMBER("0xABCDEF", false, 0xabcdef);
 	EXPECT_NUMBER("0x00000000000000000001", false, 1);
 	EXPECT_NUMBER("4096", true, 4096);
 }
@@ -259,6 +277,9 @@ TEST(string, str_to_u64_refuses_all_else)
 	EXPECT_NO_NUMBER("1 ", false, -EINVAL);
 	EXPECT_NO_NUMBER("12a", false, -EINVAL);
 	EXPECT_NO_NUMBER("0x1g", false, -EINVAL);
+	EXPECT_NO_NUMBER("1:", false, -EINVAL);  /* stands behind 9 */
+	EXPECT_NO_NUMBER("0x@", false, -EINVAL); /* before A */
+	EXPECT_NO_NUMBER("0x`", false, -EINVAL); /* before a */
 	EXPECT_NO_NUMBER("18446744073709551616", false, -ERANGE);
 	EXPECT_NO_NUMBER("0x10000000000000000", false, -ERANGE);
 	EXPECT_NO_NUMBER("99999999999999999999999999", false, -ERANGE);
