@@ -4,11 +4,12 @@
  * output can be caught; in the kernel the monitor's tests read the serial port.
  */
 #if __STDC_HOSTED__
-#include "mm/internal.h"
+#include "mm/slab_internal.h"
 
 #include <mm/mm.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <tests/host/machine.h>
 
 #include "tests/model/hoard.h"
 #include "tests/test.h"
@@ -162,11 +163,27 @@ static void expect_buddyinfo_line(const char *line, unsigned order)
 	EXPECT_EQ(whole * 10 + tenth, unusable(order));
 }
 
+static void expect_buddyinfo_head(void)
+{
+	const char *line = text;
+	char column[32];
+
+	EXPECT_EQ(strncmp(line, "order block   ", 14), 0);
+	line += 14;
+	for_each_zone(z) {
+		format_buf(column, sizeof(column), " %u:%-7s", z->node, z->name);
+		EXPECT_EQ(strncmp(line, column, strlen(column)), 0);
+		line += strlen(column);
+	}
+	EXPECT_EQ(strncmp(line, "  too small for it\n", 19), 0);
+}
+
 static void check_buddyinfo(void)
 {
 	const char *line = text;
 
 	CATCH(stats_print_buddyinfo());
+	expect_buddyinfo_head();
 	EXPECT_EQ(count_lines(), NR_ORDERS + 1);
 	for (unsigned order = 0; order < NR_ORDERS; order++) {
 		line = strchr(line, '\n') + 1;
@@ -230,6 +247,8 @@ TEST(stats_text, sites_print_objects_and_bytes)
 		p[i] = kmalloc(112, GFP_KERNEL);
 	ASSERT_TRUE(slab_object_of(p[0], &info));
 	CATCH(stats_print_sites());
+	format_buf(expected, sizeof(expected), "%10s %12s  %s\n", "objects", "bytes", "call site");
+	EXPECT_EQ(strncmp(text, expected, strlen(expected)), 0);
 	format_buf(expected, sizeof(expected), "%10u %12u  %s\n", 3, 3 * 112,
 	           site_name(name, info.tag));
 	after(expected);
@@ -304,10 +323,55 @@ TEST(stats_text, page_of_a_large_kmalloc)
 TEST(stats_text, nothing_is_large_enough_when_all_is_used)
 {
 	static struct hoard hoard;
+	struct page *few[3];
 
+	EXPECT_EQ(alloc_pages_bulk(GFP_KERNEL, 3, few), 3);
 	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN);
 	check_buddyinfo();
+	free_pages_bulk(3, few);
+	drain_cpu_pages();
+	check_buddyinfo(); /* none of the few that are free is too small for a page */
 	hoard_drop_all(&hoard);
+}
+
+TEST(stats_text, buddyinfo_of_the_largest_blocks)
+{
+	u64 bytes = host_machine_pc_bytes();
+
+	if (bytes == 0) {
+		test_skip("this machine could not be made again");
+		return;
+	}
+	host_machine_boot_pc(4 * GIB);
+	check_buddyinfo();
+	host_machine_boot_pc(bytes);
+}
+
+/* A record's slab begins with its own record, which is no object. */
+TEST(stats_text, page_of_the_records_of_slabs)
+{
+	char *p = kmalloc(100, GFP_KERNEL);
+	struct slab_object_info info;
+
+	CATCH(stats_print_page((u64)virt_to_phys(slab_of(p)) >> PAGE_SHIFT));
+	after("slab of cache ");
+	EXPECT_FALSE(slab_object_of((void *)align_down((u64)slab_of(p), PAGE_SIZE), &info));
+	EXPECT_TRUE(slab_object_of(slab_of(p), &info));
+	EXPECT_GT(count_lines(), 4);
+	kfree(p);
+}
+
+/* As many objects as are shown, to the last byte of the page: there are no more. */
+TEST(stats_text, page_of_sixteen_objects)
+{
+	struct kmem_cache *c = kmem_cache_create("sixteen", 256, 0, 0, NULL);
+	char *p = kmem_cache_alloc(c, GFP_KERNEL);
+
+	CATCH(stats_print_page((u64)virt_to_phys(p) >> PAGE_SHIFT));
+	EXPECT_EQ(count_lines(), 4 + 16);
+	EXPECT_NULL(strstr(text, "more"));
+	kmem_cache_free(c, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
 /* A slab's page: each object with its owner, 16 of them at most; the slab has two pages. */
@@ -469,6 +533,61 @@ TEST(stats_text, the_map_is_that_of_the_pages)
 	free_pages(block, 7);
 	free_pages(single, 0);
 	kfree(large);
+}
+
+/* Cells of exactly this many pages. */
+static void check_map_of_cells(u64 pages)
+{
+	u64 span = 0;
+
+	for_each_zone(z)
+		span += z->buddy.high - z->buddy.low;
+	for (unsigned columns = 16; columns > 0; columns--)
+		if (span % (columns * pages) == 0 || columns == 1) {
+			check_map(columns,
+			          (unsigned)((span + pages * columns - 1) / (pages * columns)));
+			return;
+		}
+}
+
+/* All pages one by one, of which those stay that the step hits: islands of one page. */
+static void check_islands(unsigned step)
+{
+	static struct page *page[4096];
+	unsigned n = 0;
+
+	while (n < ARRAY_SIZE(page) && (page[n] = alloc_page(GFP_NOWAIT | __GFP_NOWARN)) != NULL)
+		n++;
+	for (unsigned i = 0; i < n; i++)
+		if (page_to_pfn(page[i]) % step != 0)
+			free_page(page[i]);
+	check_map_of_cells(8);
+	check_map_of_cells(9);
+	drain_cpu_pages();
+	for (u64 cell = 7; cell <= 10; cell++)
+		check_map_of_cells(cell);
+	check_map_of_cells(1);
+	for (unsigned i = 0; i < n; i++)
+		if (page_to_pfn(page[i]) % step == 0)
+			free_page(page[i]);
+}
+
+/* An island counts from an eighth of a cell on, and no earlier. */
+TEST(stats_text, islands_in_the_map_of_a_small_machine)
+{
+	static const struct mem_range small[] = {{0, 640 * KIB, MEM_USABLE},
+	                                         {MIB, 15 * MIB, MEM_USABLE}};
+	u64 bytes = host_machine_pc_bytes();
+
+	if (bytes == 0) {
+		test_skip("this machine could not be made again");
+		return;
+	}
+	host_machine_boot(small, ARRAY_SIZE(small));
+	check_islands(2);
+	check_islands(8);
+	check_islands(9);
+	host_machine_boot_pc(bytes);
 }
 
 TEST(stats_text, no_map_without_room)
