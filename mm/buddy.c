@@ -98,19 +98,24 @@ static void vouch(struct buddy *b, u32 pfn, unsigned order)
 		set_pageblock_state(b, pfn, PAGEBLOCK_HEAD);
 }
 
-/* Puts a block on the list of its order. Whoever calls counts its pages as free. */
-static __always_inline void push(struct buddy *b, struct page *map, u32 pfn, unsigned order)
+/*
+ * Lists. Both functions are parts of inner loops: the map, and the block's size and head word as
+ * free block, are the caller's, who has them in registers. The caller counts the pages.
+ */
+static __always_inline void push(struct buddy *b, struct page *map, u32 pfn, unsigned order,
+                                 u32 size, u32 free_word)
 {
+	struct page *page = &map[pfn];
 	u32 next = b->head[order];
 
-	map[pfn].head = page_head_word(PAGE_FREE, order, b->zone);
-	map[pfn].next = next;
-	map[pfn].prev = 0;
+	page->next = next;
+	page->prev = 0;
 	if (next)
 		map[next].prev = pfn;
 	b->head[order] = pfn;
-	b->nonempty |= 1u << order;
+	b->nonempty |= size;
 	b->nr_free_blocks[order]++;
+	page->head = free_word;
 }
 
 static __noinline __cold _Noreturn void report_corruption(const struct buddy *b, u32 pfn,
@@ -121,12 +126,16 @@ static __noinline __cold _Noreturn void report_corruption(const struct buddy *b,
 }
 
 /* Both neighbours must point back, or the list was written over. */
-static __always_inline void unlink(struct buddy *b, struct page *map, u32 pfn, unsigned order)
+static __always_inline void unlink(struct buddy *b, struct page *map, u32 pfn, unsigned order,
+                                   u32 size)
 {
 	u32 next = map[pfn].next, prev = map[pfn].prev;
 
-	if (unlikely(next && map[next].prev != pfn))
-		report_corruption(b, pfn, order);
+	if (next) {
+		if (unlikely(map[next].prev != pfn))
+			report_corruption(b, pfn, order);
+		map[next].prev = prev;
+	}
 	if (prev) {
 		if (unlikely(map[prev].next != pfn))
 			report_corruption(b, pfn, order);
@@ -136,29 +145,32 @@ static __always_inline void unlink(struct buddy *b, struct page *map, u32 pfn, u
 			report_corruption(b, pfn, order);
 		b->head[order] = next;
 		if (next == 0)
-			b->nonempty &= ~(1u << order);
+			b->nonempty &= ~size;
 	}
-	if (next)
-		map[next].prev = prev;
 	b->nr_free_blocks[order]--;
 }
 
 /* Whether the buddy of 2 MiB and more is ours and its metadata was written. Below 2 MiB it shares
  * pfn's pageblock, whose metadata is all there, and a frame that is not ours says so by its head.
  */
-static bool is_known(const struct buddy *b, u32 buddy, unsigned order)
+static __always_inline bool is_known(const struct buddy *b, u32 buddy, unsigned order)
 {
 	return buddy >= b->start && buddy + block_pages(order) <= b->end &&
 	       pageblock_state(b, buddy) != PAGEBLOCK_UNKNOWN;
 }
 
-static bool can_merge(const struct buddy *b, u32 buddy, unsigned order)
+static __always_inline bool can_merge(const struct buddy *b, u32 buddy, unsigned order)
 {
 	return (order < PAGEBLOCK_ORDER || is_known(b, buddy, order)) &&
 	       b->map[buddy].head == page_head_word(PAGE_FREE, order, b->zone);
 }
 
-/* The part of release() from 2 MiB up. Returns the order of the result. */
+static u32 free_word(const struct buddy *b, unsigned order)
+{
+	return page_head_word(PAGE_FREE, order, b->zone);
+}
+
+/* The part of release() from 2 MiB up. */
 static __noinline unsigned release_large(struct buddy *b, u32 pfn, unsigned order)
 {
 	for (; order < MAX_ORDER; order++) {
@@ -166,40 +178,53 @@ static __noinline unsigned release_large(struct buddy *b, u32 pfn, unsigned orde
 
 		if (!can_merge(b, buddy, order))
 			break;
-		unlink(b, b->map, buddy, order);
+		unlink(b, b->map, buddy, order, block_pages(order));
 		b->map[buddy].head = page_head_word(PAGE_INNER, 0, b->zone);
 		pfn &= buddy;
 	}
-	push(b, b->map, pfn, order);
+	push(b, b->map, pfn, order, block_pages(order), free_word(b, order));
 	return order;
 }
 
 /*
  * Merge upward while the buddy is free at the same order (B5), then list the result. Of all heads
- * that are met only the result's stays one, and push() writes that. Returns the number of merges.
+ * that are met only the result's stays one, and push() writes that; the block's own is PAGE_INNER
+ * already. Returns the order of the result.
  *
- * A free block's word and size follow the order upward in registers: this loop is most of what
- * freeing costs.
+ * Size and head word follow the order upward: this loop is most of what freeing costs.
  */
-static __always_inline unsigned release(struct buddy *b, struct page *map, u32 pfn, unsigned order)
+static __always_inline unsigned release(struct buddy *b, struct page *map, u32 zone_word, u32 pfn,
+                                        unsigned order)
 {
-	const u32 inner = page_head_word(PAGE_INNER, 0, b->zone);
-	u32 free = page_head_word(PAGE_FREE, order, b->zone), size = block_pages(order);
-	unsigned from = order;
+	u32 size = block_pages(order), word = zone_word + page_head_word(PAGE_FREE, order, 0);
 
-	map[pfn].head = inner;
-	for (; order < PAGEBLOCK_ORDER; order++, size *= 2, free += page_head_word(0, 1, 0)) {
+	for (; order < PAGEBLOCK_ORDER; order++, size *= 2, word += page_head_word(0, 1, 0)) {
 		u32 buddy = pfn ^ size;
 
-		if (map[buddy].head != free) {
-			push(b, map, pfn, order);
-			return order - from;
+		if (map[buddy].head != word) {
+			push(b, map, pfn, order, size, word);
+			return order;
 		}
-		unlink(b, map, buddy, order);
-		map[buddy].head = inner;
+		unlink(b, map, buddy, order, size);
+		map[buddy].head = zone_word + PAGE_INNER;
 		pfn &= buddy;
 	}
-	return release_large(b, pfn, order) - from;
+	return release_large(b, pfn, order);
+}
+
+static __noinline void release_small(struct buddy *b, u32 pfn, unsigned order)
+{
+	b->nr_merges += release(b, b->map, page_head_word(0, 0, b->zone), pfn, order) - order;
+}
+
+static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned order)
+{
+	b->map[pfn].head = page_head_word(PAGE_INNER, 0, b->zone);
+	b->nr_free_pages += block_pages(order);
+	if (order < PAGEBLOCK_ORDER)
+		release_small(b, pfn, order);
+	else
+		b->nr_merges += release_large(b, pfn, order) - order;
 }
 
 /* [start, end), already vouched for or inside blocks of ours, becomes free in the largest blocks it
@@ -210,8 +235,7 @@ static void release_range(struct buddy *b, u32 start, u32 end)
 		unsigned order = largest_order(start, end - start);
 
 		vouch(b, start, order);
-		b->nr_merges += release(b, b->map, start, order);
-		b->nr_free_pages += block_pages(order);
+		release_block(b, start, order);
 		start += block_pages(order);
 	}
 }
@@ -279,7 +303,7 @@ static __always_inline u32 take(struct buddy *b, unsigned order)
 		return 0;
 	from = order + lowest_bit(fitting);
 	pfn = b->head[from];
-	unlink(b, b->map, pfn, from);
+	unlink(b, b->map, pfn, from, block_pages(from));
 	b->nr_free_pages -= block_pages(order);
 	if (from != order)
 		split(b, pfn, from, order);
@@ -312,7 +336,7 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 	const u64 step = block_pages(order);
 	struct page **next = pages, **const end = pages + n;
 
-	while (next < end) {
+	for (unsigned trips = 0; next < end && trips < BUDDY_BATCH_BLOCKS; trips++) {
 		unsigned from = order_to_take(b, order, (u32)(end - next) << order);
 		u32 pfn = take(b, from);
 		struct page *first = &b->map[pfn], *page = first + block_pages(from);
@@ -379,29 +403,39 @@ static __noinline __cold _Noreturn void refuse(const struct buddy *b, u32 pfn, u
 	panic("buddy: %s pfn=%#x order=%u", fault ? fault : "in the wrong hands", pfn, order);
 }
 
+bool buddy_try_free(struct buddy *b, u32 pfn, unsigned order)
+{
+	if (unlikely(!is_allocated(b, pfn, order)))
+		return false;
+	release_block(b, pfn, order);
+	return true;
+}
+
 void buddy_free(struct buddy *b, u32 pfn, unsigned order)
 {
-	if (unlikely(!is_allocated(b, pfn, order)) && buddy_free_fault(b, pfn, order) != NULL)
+	if (buddy_free_fault(b, pfn, order) != NULL)
 		refuse(b, pfn, order);
-	b->nr_merges += release(b, b->map, pfn, order);
-	b->nr_free_pages += block_pages(order);
+	release_block(b, pfn, order);
 }
 
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[])
 {
-	const u32 cached = page_head_word(PAGE_CACHED, order, b->zone);
-	struct page *map = b->map;
-	unsigned nr = 0, merges = 0;
+	const u32 zone_word = page_head_word(0, 0, b->zone);
+	const u32 cached = zone_word + page_head_word(PAGE_CACHED, order, 0);
+	struct page *const *next = pages, *const *end = pages + n, *map = b->map;
+	unsigned work = 0, nr;
 
-	while (nr < n && nr + merges < BUDDY_BATCH_WORK) {
-		struct page *page = pages[nr];
+	for (; next < end && work < BUDDY_BATCH_WORK; next++) {
+		struct page *page = *next;
+		u32 pfn = (u32)(page - map);
 
 		if (unlikely(page->head != cached))
-			refuse(b, (u32)(page - map), order);
-		merges += release(b, map, (u32)(page - map), order);
-		nr++;
+			refuse(b, pfn, order);
+		page->head = zone_word + PAGE_INNER;
+		work += release(b, map, zone_word, pfn, order) - order + 1;
 	}
-	b->nr_merges += merges;
+	nr = (unsigned)(next - pages);
+	b->nr_merges += work - nr;
 	b->nr_free_pages += nr << order;
 	return nr;
 }

@@ -57,15 +57,8 @@ static unsigned entries(const struct page_stack *s, unsigned order)
 	return (unsigned)(s->top - page_stack_base(s, order));
 }
 
-/* An empty stack gets a batch. Interrupts off. */
-static __noinline void refill(struct page_stack *s, struct zone *z, unsigned order)
-{
-	mm_this(pages)->nr_refills++;
-	s->top += zone_alloc_batch(z, order, batch(order), s->top + 1);
-}
-
 /* Gives the n coldest blocks back, or as many of them as one trip does. Interrupts off. */
-static void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n)
+static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n)
 {
 	struct page **coldest = page_stack_base(s, order) + 1;
 	unsigned nr = zone_free_batch(z, order, n, coldest);
@@ -74,15 +67,17 @@ static void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned
 	memmove(coldest, coldest + nr, (u64)(s->top + 1 - coldest) * sizeof(*coldest));
 }
 
-/* Interrupts off. The sentinel on top: empty. Else the pop failed because of what it found. */
-static __noinline struct page *pop_refilled(struct page_stack *s, struct zone *z, unsigned order)
+/* After a pop that failed. Interrupts off. Anything but the sentinel on top is why it did. */
+static __always_inline struct page *refill_and_pop(struct page_stack *s, struct zone *z,
+                                                   unsigned order)
 {
 	if (unlikely(*s->top != &sentinel))
 		panic("page_alloc: cached block overwritten pfn=%#x order=%u", page_to_pfn(*s->top),
 		      order);
 	if (!zone_may_have(z, order))
 		return NULL;
-	refill(s, z, order);
+	mm_this(pages)->nr_refills++;
+	s->top += zone_alloc_batch(z, order, batch(order), s->top + 1);
 	return page_stack_pop(s, order);
 }
 
@@ -98,7 +93,7 @@ struct page *cpu_pages_alloc(struct zone *z, unsigned order)
 	}
 	page = page_stack_pop(&s[order], order);
 	if (page == NULL)
-		page = pop_refilled(&s[order], z, order);
+		page = refill_and_pop(&s[order], z, order);
 	irq_restore(flags);
 	return page;
 }
@@ -110,14 +105,17 @@ void cpu_pages_free(struct page *page, unsigned order)
 	struct page_stack *s = mm_this(pages)->of_zone[z->id];
 
 	if (s == always_full) {
+		bool freed = zone_free(z, page, order);
+
+		assert(freed);
 		irq_restore(flags);
-		zone_free(z, page, order);
 		return;
 	}
-	if (!page_stack_push(&s[order], page)) {
+	s += order;
+	if (!page_stack_push(s, page)) {
 		mm_this(pages)->nr_drains++;
-		spill(&s[order], z, order, batch(order));
-		page_stack_push(&s[order], page);
+		spill(s, z, order, batch(order));
+		page_stack_push(s, page);
 	}
 	irq_restore(flags);
 }

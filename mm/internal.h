@@ -19,10 +19,11 @@ struct mm_context *mm_context_of(unsigned id);
 
 /* --- cpu_pages.c --- */
 
-#define CPU_PAGE_ORDERS 4   /* orders 0 … 3 are cached */
-#define CPU_PAGES_MAX 64    /* pages a stack holds at most: of order o, this >> o blocks */
-#define CPU_PAGES_BATCH 16u /* pages of a trip to the zone, at most: of order o, this >> o blocks \
-	                     */
+#define CPU_PAGE_ORDERS 4 /* orders 0 … 3 are cached */
+#define CPU_PAGES_MAX 64  /* pages a stack holds at most: of order o, this >> o blocks */
+#define CPU_PAGES_BATCH                                                           \
+	16u /* pages of a trip to the zone, at most: of order o, this >> o blocks \
+	     */
 
 /* Slots of one zone's stacks: a sentinel and the blocks, for each order. */
 #define CPU_PAGE_SLOTS (2 * CPU_PAGES_MAX - CPU_PAGES_MAX / 8 + CPU_PAGE_ORDERS)

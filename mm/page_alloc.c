@@ -129,11 +129,18 @@ static __noinline struct page *alloc_slowly(gfp_t gfp, unsigned order)
 /* Blocks that no stack holds, in the common case: from the highest zone. */
 static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 {
-	struct zone *z = mm_this(pages)->zone;
 	struct page *page = NULL;
 
-	if (likely(order <= MAX_ORDER && !(gfp & GFP_PLACED)) && zone_may_have(z, order))
-		page = zone_alloc(z, order);
+	if (likely(!(gfp & GFP_PLACED)))
+		page = zone_alloc(mm_this(pages)->zone, order);
+	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
+}
+
+/* An empty stack: from the highest zone in the common case. */
+static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
+{
+	struct page *page = cpu_pages_alloc(mm_this(pages)->zone, order);
+
 	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
 }
 
@@ -142,7 +149,7 @@ static __always_inline struct page *alloc_hot(gfp_t gfp, unsigned order)
 {
 	struct page *page = page_stack_pop(&mm_this(pages)->stack[0][order], order);
 
-	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? page : alloc_refill(gfp, order);
 }
 
 __mm_fast struct page *alloc_hot_page(gfp_t gfp)
@@ -179,7 +186,9 @@ const char *page_free_fault(const struct page *page, unsigned order)
 
 static __noinline __cold _Noreturn void refuse(const struct page *page, unsigned order)
 {
-	panic("page_alloc: %s pfn=%#lx order=%u", page_free_fault(page, order),
+	const char *fault = page_free_fault(page, order);
+
+	panic("page_alloc: %s pfn=%#lx order=%u", fault ? fault : "freed by another CPU too",
 	      ((u64)page - (u64)page_map) / sizeof(struct page), order);
 }
 
@@ -192,20 +201,13 @@ static __always_inline bool is_allocated(const struct page *page, unsigned order
 	return !(rest & ~page_head_word(0, 0, MAX_ZONES - 1));
 }
 
-/* Any order, and metadata of whole pageblocks, which have a first struct page only. */
-static __noinline void free_slowly(struct page *page, unsigned order)
+/* What no stack holds. The zone checks the rest under its lock, so that of two frees that race only
+ * one goes through. */
+static __noinline void free_large(struct page *page, unsigned order)
 {
-	u8 state = page_state(page);
-	u32 zone;
-
-	if (unlikely(order > MAX_ORDER || state == PAGEBLOCK_UNKNOWN ||
-	             (state == PAGEBLOCK_HEAD && page_to_pfn(page) % PAGEBLOCK_PAGES != 0) ||
-	             !is_allocated(page, order, &zone)))
+	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN || page->zone >= MAX_ZONES ||
+	             !zone_free(page_zone(page), page, order)))
 		refuse(page, order);
-	if (order < CPU_PAGE_ORDERS)
-		cpu_pages_free(page, order);
-	else
-		zone_free(&zone_table[zone], page, order);
 }
 
 /* The pageblock byte is trusted first, then the head. */
@@ -227,7 +229,7 @@ __mm_fast void free_hot_page(struct page *page)
 __mm_fast void free_any_pages(struct page *page, unsigned order)
 {
 	if (unlikely(order >= CPU_PAGE_ORDERS))
-		return free_slowly(page, order);
+		return free_large(page, order);
 	free_hot(page, order);
 }
 

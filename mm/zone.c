@@ -117,13 +117,14 @@ struct page *zone_alloc(struct zone *z, unsigned order)
 	return pfn ? pfn_to_page(pfn) : NULL;
 }
 
-void zone_free(struct zone *z, struct page *page, unsigned order)
+bool zone_free(struct zone *z, struct page *page, unsigned order)
 {
 	u64 flags = lock_zone(z);
+	bool freed = buddy_try_free(&z->buddy, page_to_pfn(page), order);
 
-	buddy_free(&z->buddy, page_to_pfn(page), order);
-	z->nr_frees++;
+	z->nr_frees += freed;
 	spin_unlock_irq(&z->lock, flags);
+	return freed;
 }
 
 struct page *zone_alloc_run(struct zone *z, u32 nr_pages)
@@ -153,22 +154,26 @@ void zone_free_run(struct zone *z, struct page *head, u32 nr_pages)
 
 unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[])
 {
-	u64 flags = lock_zone(z);
-	unsigned nr = buddy_alloc_batch(&z->buddy, order, n, pages);
+	unsigned nr;
 
+	spin_lock(&z->lock);
+	z->nr_lock_acquisitions++;
+	nr = buddy_alloc_batch(&z->buddy, order, n, pages);
 	count_alloc(z, nr);
 	z->nr_failures += nr == 0;
-	spin_unlock_irq(&z->lock, flags);
+	spin_unlock(&z->lock);
 	return nr;
 }
 
 unsigned zone_free_batch(struct zone *z, unsigned order, unsigned n, struct page *const pages[])
 {
-	u64 flags = lock_zone(z);
-	unsigned nr = buddy_free_batch(&z->buddy, order, n, pages);
+	unsigned nr;
 
+	spin_lock(&z->lock);
+	z->nr_lock_acquisitions++;
+	nr = buddy_free_batch(&z->buddy, order, n, pages);
 	z->nr_frees += nr;
-	spin_unlock_irq(&z->lock, flags);
+	spin_unlock(&z->lock);
 	return nr;
 }
 

@@ -85,7 +85,7 @@ static void op_alloc(struct input *in, u32 how)
 	}
 }
 
-/* A CPU's refill: blocks of one order; fewer only when there is no more. */
+/* A CPU's refill: blocks of one order; none only when there is none. */
 static void op_batch(struct input *in)
 {
 	unsigned order = input_below(in, 5), n = 1 + input_below(in, 64u >> order), nr;
@@ -95,7 +95,7 @@ static void op_batch(struct input *in)
 	if (nr_held + n > MAX_HELD)
 		return;
 	nr = buddy_alloc_batch(b, order, n, pages);
-	MUST(nr == n || (nr < n && !could_alloc(order)));
+	MUST(nr <= n && (nr != 0 || !could_alloc(order)));
 	for (unsigned i = 0; i < nr; i++) {
 		u32 pfn = (u32)(pages[i] - b->map);
 

@@ -106,7 +106,7 @@ static void alloc_some(void)
 	nr_free -= keep;
 }
 
-/* A CPU's refill: any number of blocks of one order; fewer only when there is no more. */
+/* A CPU's refill: blocks of one order; none only when there is none. */
 static void alloc_batch(void)
 {
 	struct page *pages[64];
@@ -126,7 +126,7 @@ static void alloc_batch(void)
 		memset(owner + pfn, HELD, size);
 		nr_free -= size;
 	}
-	if (nr < n)
+	if (nr == 0)
 		ASSERT_FALSE(could_alloc(order));
 }
 

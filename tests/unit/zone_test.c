@@ -72,22 +72,38 @@ TEST(zone, an_impossible_order_is_a_counted_failure)
 	EXPECT_TRUE(irq_is_enabled());
 }
 
-/* All of a batch, in as many trips as it takes. */
+/* Both in as many trips as it takes. */
+static unsigned alloc_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[])
+{
+	unsigned nr = 0, got;
+	u64 flags = irq_save();
+
+	do
+		nr += got = zone_alloc_batch(z, order, n - nr, pages + nr);
+	while (got != 0 && nr < n);
+	irq_restore(flags);
+	return nr;
+}
+
 static void free_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[])
 {
+	u64 flags = irq_save();
+
 	for (unsigned nr; n > 0; n -= nr, pages += nr) {
 		nr = zone_free_batch(z, order, n, pages);
 		ASSERT_TRUE(nr > 0 && nr <= n);
 	}
+	irq_restore(flags);
 }
 
 /* A batch is distinct blocks of the order, under one acquisition of the lock. */
 static void expect_batch(struct zone *z, unsigned order, unsigned n)
 {
 	static struct page *pages[64];
-	u64 locks = z->nr_lock_acquisitions, free = zone_free_pages(z);
+	u64 locks = z->nr_lock_acquisitions, free = zone_free_pages(z), flags = irq_save();
 	unsigned got = zone_alloc_batch(z, order, n, pages);
 
+	irq_restore(flags);
 	EXPECT_LE(got, n);
 	EXPECT_EQ(z->nr_lock_acquisitions, locks + 1);
 	EXPECT_EQ(zone_free_pages(z), free - ((u64)got << order));
@@ -121,11 +137,11 @@ TEST(zone, batches_end_where_memory_ends)
 	unsigned got = 0;
 
 	free_shape_take(&shape);
-	ASSERT_EQ(zone_alloc_batch(z, 0, 21, pages), 21);
+	ASSERT_EQ(alloc_batch(z, 0, 21, pages), 21);
 	hoard_take_all(&hoard, GFP_NOWAIT);
-	EXPECT_EQ(zone_alloc_batch(z, 0, 64, pages + 21), 0);
+	EXPECT_EQ(alloc_batch(z, 0, 64, pages + 21), 0);
 	free_batch(z, 0, 21, pages);
-	got = zone_alloc_batch(z, 0, 64, pages);
+	got = alloc_batch(z, 0, 64, pages);
 	EXPECT_EQ(got, 21);
 	free_batch(z, 0, got, pages);
 	hoard_drop_all(&hoard);

@@ -42,6 +42,9 @@ u32 buddy_alloc(struct buddy *b, unsigned order);
  * of an allocated (or cached) block of that order in this instance. */
 void buddy_free(struct buddy *b, u32 pfn, unsigned order);
 
+/* The same for allocated blocks alone. False: it is none, and nothing was changed. */
+bool buddy_try_free(struct buddy *b, u32 pfn, unsigned order);
+
 /* Why [pfn, pfn + 2^order) may not be freed: "double free", "wrong order" … NULL: it may. */
 const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order);
 
@@ -54,15 +57,17 @@ void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages);
 void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 
 /*
- * Batches, for the CPUs' caches: up to n blocks of 2^order pages, as PAGE_CACHED heads. What is
- * taken comes in whole larger blocks where it can; within each, the highest address comes first, so
- * that a stack hands out the lowest first. Returns how many.
+ * Batches, for the CPUs' caches: up to n blocks of 2^order pages, as PAGE_CACHED heads. They are
+ * the pieces of larger blocks, BUDDY_BATCH_BLOCKS of those at most; of each, the highest address
+ * comes first, so that a stack hands out the lowest first. Returns how many: 0 only when there is
+ * none.
  *
  * The way back does at least one block and then stops at a bound of work, blocks and merges
  * together: returns how many of pages[0 … n) it took. Panics at one that is no PAGE_CACHED head of
  * that order in this instance.
  */
-#define BUDDY_BATCH_WORK 28
+#define BUDDY_BATCH_BLOCKS 8
+#define BUDDY_BATCH_WORK 26
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[]);
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
 

@@ -56,11 +56,12 @@ void zone_init_all(void);
 void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn);
 
 /* From the buddy itself, past the per-CPU caches. Any context. zone_alloc: NULL when there is none.
+ * zone_free: false when it is no allocated block of that order in this zone; nothing was changed.
  */
 struct page *zone_alloc(struct zone *z, unsigned order);
-void zone_free(struct zone *z, struct page *page, unsigned order);
+bool zone_free(struct zone *z, struct page *page, unsigned order);
 
-/* buddy_alloc_batch() and buddy_free_batch() under one acquisition of the lock. */
+/* buddy_alloc_batch() and buddy_free_batch() under one acquisition of the lock. Interrupts off. */
 unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[]);
 unsigned zone_free_batch(struct zone *z, unsigned order, unsigned n, struct page *const pages[]);
 
