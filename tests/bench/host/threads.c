@@ -10,7 +10,8 @@
 
 #include <pthread.h>
 
-enum { PAIRS = 200000, LIVE = 50000, STEPS = 100000, OBJECTS = 200000, RING = 1024, SIZES = 4096 };
+enum { PAIRS = 100000, LIVE = 50000, STEPS = 50000, OBJECTS = 50000, RING = 4096, SIZES = 4096 };
+enum { MAX_ROUNDS = 11 };
 
 static pthread_barrier_t barrier;
 static unsigned nr_rounds;
@@ -47,7 +48,7 @@ static void run_threads(u64 ops, void *(*body)(void *))
 {
 	struct phase pair = {.name = "pair", .ops = ops}, cpu = {.name = "cpu", .ops = 2 * ops};
 
-	nr_rounds = nr_blocks + 1;
+	nr_rounds = (nr_blocks < MAX_ROUNDS ? nr_blocks : MAX_ROUNDS) + 1;
 	subject_start(2);
 	pthread_barrier_init(&barrier, NULL, 3);
 	for (unsigned i = 0; i < 2; i++) {
