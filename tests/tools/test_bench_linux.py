@@ -5,6 +5,7 @@ in real QEMU.
 Linux's own figures are opt-in (`make bench-linux`): they need Debian's packages from the network.
 """
 
+import fnmatch
 import importlib.machinery
 import importlib.util
 import json
@@ -273,6 +274,16 @@ class Figures(Scratch):
         self.assertEqual(self.collect("trace_u-jq*")[0], [("trace_per_op", None, "u-jq.trace.xz")])
         boots, found, _ = self.collect("vmalloc*")
         self.assertEqual((boots, list(found)), ([("vmalloc*", None, None)], ["vmalloc_vfree_4K"]))
+
+    def test_zeroing_leaves_out_what_would_take_an_hour(self):
+        patterns = tool.main_boots("*", True)
+        taken = [name for name in ("alloc_pages_pair_order5", "alloc_pages_pair_order9", "alloc_pages_pair_order10",
+                                   "alloc_pages_pair_order0_node", "kmalloc_kfree_hot_8", "vmalloc_vfree_4K", "drain64M_x")
+                 if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+        self.assertEqual(len(taken), 5, taken)
+        self.assertNotIn("alloc_pages_pair_order10", taken)
+        self.assertEqual(tool.main_boots("alloc_pages_pair_order9", True), ["alloc_pages_pair_order9"])
+        self.assertEqual(tool.main_boots("*", False), ["*"])
 
     def test_two_runs_that_differ_are_a_fault(self):
         tool.compare({"a": (1.0, "instructions")}, {"a": (1.0, "instructions")})
