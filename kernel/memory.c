@@ -22,6 +22,7 @@
 #include <lib/assert.h>
 #include <lib/bits.h>
 #include <lib/log.h>
+#include <lib/string.h>
 #include <mm/mm.h>
 
 #define MB1_LOADED 0x2badb002u
@@ -41,6 +42,8 @@ typedef unsigned long long ull;
 
 static struct mem_range map_storage[MAP_CAPACITY];
 static struct memmap map;
+static struct mem_range raw_map[RAW_LINES_MAX]; /* the loader's, for the log */
+static u32 nr_raw;
 static struct boot_info info;
 static struct bootmem boot;
 extern const u64 boot_start_cycles; /* boot/start.asm */
@@ -89,11 +92,11 @@ void memory_read_boot_info(u32 magic, u64 info_pa)
 		refuse("the boot loader gave no memory map");
 }
 
+static const char *const map_sources[] = {"nowhere", "basic memory information", "EFI",
+                                          "the firmware's map (E820)"};
+
 static void log_boot_info(void)
 {
-	static const char *const source[] = {"nowhere", "basic memory information", "EFI",
-	                                     "the firmware's map (E820)"};
-
 	log_info("boot: %s, %s%s; image at 0x%llx",
 	         info.protocol == BOOT_MULTIBOOT2 ? "Multiboot2" : "Multiboot1",
 	         info.loader[0] ? info.loader : "unnamed loader", info.efi ? ", UEFI" : "",
@@ -105,19 +108,35 @@ static void log_boot_info(void)
 	for (u32 i = 0; i < info.nr_modules; i++)
 		log_info("boot: module %u at 0x%llx, %llu bytes: %s", i, (ull)info.module[i].base,
 		         (ull)info.module[i].length, info.module[i].name);
-	log_info("memory map from %s, %u entries:", source[info.map_source], map.nr);
 }
 
 /* As it came: not sorted, not disjoint. */
+static void keep_raw_map(void)
+{
+	nr_raw = map.nr;
+	memcpy(raw_map, map.range, min_u64(nr_raw, RAW_LINES_MAX) * sizeof(raw_map[0]));
+}
+
 static void log_raw_map(void)
 {
-	u32 shown = (u32)min_u64(map.nr, RAW_LINES_MAX);
+	u32 shown = (u32)min_u64(nr_raw, RAW_LINES_MAX);
 
+	log_info("memory map from %s, %u entries:", map_sources[info.map_source], nr_raw);
 	for (u32 i = 0; i < shown; i++)
-		log_info("  %016llx + %016llx  %s", (ull)map.range[i].base,
-		         (ull)map.range[i].length, memmap_type_name(map.range[i].type));
-	if (shown < map.nr)
-		log_info("  … and %u more", map.nr - shown);
+		log_info("  %016llx + %016llx  %s", (ull)raw_map[i].base, (ull)raw_map[i].length,
+		         memmap_type_name(raw_map[i].type));
+	if (shown < nr_raw)
+		log_info("  … and %u more", nr_raw - shown);
+}
+
+/* Before anything is done with it, so that it is seen when that fails; but a quiet boot, which
+ * shows nothing of it, puts it into the log when there is memory. */
+static void log_what_came(bool now)
+{
+	if (now == !options()->quiet) {
+		log_boot_info();
+		log_raw_map();
+	}
 }
 
 /* --- What is in use --- */
@@ -213,8 +232,8 @@ void memory_init(void)
 {
 	u64 tables, tables_length;
 
-	log_boot_info();
-	log_raw_map();
+	keep_raw_map();
+	log_what_came(true);
 	if (!info.efi) /* adapters and the BIOS live there, whatever some BIOSes' maps say */
 		memmap_add(&map, BIOS_HOLE, LOW_LIMIT - BIOS_HOLE, MEM_RESERVED);
 	memmap_normalize(&map);
@@ -234,6 +253,7 @@ void memory_init(void)
 
 	mm_init(&map, &boot);
 	ready_cycles = cycles();
+	log_what_came(false);
 	log_info("memory map, as used:");
 	memmap_dump(&map);
 	memory_print_account();

@@ -71,17 +71,18 @@ static u64 *private_entry(u64 va)
 	return entry_or_panic(va, 0);
 }
 
-static int back_pageblock_page(u64 va, platform_page_source alloc, void *context)
+static bool is_shared(u64 va)
+{
+	return (*entry_or_panic(va, 1) & PTE_ADDRESS) == shared_table_pa ||
+	       (*entry_or_panic(va, 0) & PTE_ADDRESS) == image_pa(zero_page);
+}
+
+/* A page of the window gets this one of its own, cleared. */
+static int back_pageblock_page(u64 va, u64 pa)
 {
 	u64 *entry = private_entry(va);
-	u64 pa;
 
 	if (entry == NULL)
-		return -ENOMEM;
-	if ((*entry & PTE_ADDRESS) != image_pa(zero_page))
-		return 0; /* an earlier run's: 8 GiB share it */
-	pa = alloc(context, PAGE_SIZE, PAGE_SIZE);
-	if (pa == 0)
 		return -ENOMEM;
 	memset(phys_to_virt(pa), 0, PAGE_SIZE);
 	*entry = pa | pagetable_bits(PAGING_WRITE);
@@ -89,14 +90,23 @@ static int back_pageblock_page(u64 va, platform_page_source alloc, void *context
 	return 0;
 }
 
+/* The first page may be an earlier run's already: 8 GiB share it. */
 static int back_pageblocks(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context)
 {
 	u64 va = align_down(PAGEBLOCK_BASE + (first_pfn >> PAGEBLOCK_ORDER), PAGE_SIZE);
-	u64 last = PAGEBLOCK_BASE + ((end_pfn - 1) >> PAGEBLOCK_ORDER);
+	u64 end = align_up(PAGEBLOCK_BASE + div_round_up(end_pfn, PAGEBLOCK_PAGES), PAGE_SIZE);
 	int error = 0;
+	u64 pa;
 
-	for (; va <= last && error == 0; va += PAGE_SIZE)
-		error = back_pageblock_page(va, alloc, context);
+	if (!is_shared(va))
+		va += PAGE_SIZE;
+	if (va == end)
+		return 0;
+	pa = alloc(context, end - va, PAGE_SIZE);
+	if (pa == 0)
+		return -ENOMEM;
+	for (; va != end && error == 0; va += PAGE_SIZE, pa += PAGE_SIZE)
+		error = back_pageblock_page(va, pa);
 	return error;
 }
 

@@ -23,18 +23,37 @@
 static struct bootmem *boot_source;
 static u64 root_pa;
 
+#define SPARE_TABLES 8ul
+static u64 spare_pa, spare_end_pa; /* boot memory not yet used */
+
 static u64 *table_of(u64 entry)
 {
 	return phys_to_virt(entry & PTE_ADDRESS);
 }
 
+/* Boot memory for several tables at a time, since each trip costs more than a table. What is left
+ * serves later mappings. */
+static void take_spare_tables(void)
+{
+	u64 bytes = SPARE_TABLES * PAGE_SIZE;
+
+	while (bytes >= PAGE_SIZE && spare_pa == spare_end_pa) {
+		spare_pa = bootmem_try_alloc(boot_source, bytes, PAGE_SIZE, MEM_PAGE_TABLES);
+		spare_end_pa = spare_pa ? spare_pa + bytes : 0;
+		bytes /= 2;
+	}
+}
+
 u64 pagetable_new(void)
 {
-	u64 pa;
+	u64 pa = 0;
 
-	if (!boot_source->finished) {
-		pa = bootmem_try_alloc(boot_source, PAGE_SIZE, PAGE_SIZE, MEM_PAGE_TABLES);
-	} else {
+	if (spare_pa == spare_end_pa && !boot_source->finished)
+		take_spare_tables();
+	if (spare_pa != spare_end_pa) {
+		pa = spare_pa;
+		spare_pa += PAGE_SIZE;
+	} else if (boot_source->finished) {
 		struct page *page = alloc_page(GFP_ATOMIC);
 
 		pa = page ? page_to_phys(page) : 0;
@@ -105,36 +124,62 @@ u64 *pagetable_entry(u64 va, unsigned level)
 	return &table[pagetable_index(va, level)];
 }
 
+/* nr leaves, the first of which is `leaf`; four at a time: most of a boot's page tables are these.
+ */
+static int fill_leaves(u64 *entry, u64 nr, u64 leaf, u64 span)
+{
+	for (; nr >= 4; nr -= 4, entry += 4, leaf += 4 * span) {
+		if (entry[0] | entry[1] | entry[2] | entry[3])
+			return -EEXIST;
+		entry[0] = leaf;
+		entry[1] = leaf + span;
+		entry[2] = leaf + 2 * span;
+		entry[3] = leaf + 3 * span;
+	}
+	for (; nr > 0; nr--, entry++, leaf += span) {
+		if (*entry != 0)
+			return -EEXIST;
+		*entry = leaf;
+	}
+	return 0;
+}
+
+/* How many leaves of that level [va, va + length) begins with. */
+static u64 count_leaves(unsigned level, u64 va, u64 pa, u64 length)
+{
+	return level <= pagetable_max_leaf_level() && is_aligned(va | pa, pagetable_span(level))
+	           ? length / pagetable_span(level)
+	           : 0;
+}
+
+/* All of the range lies in this table. */
 static int map_in_table(u64 *table, unsigned level, u64 va, u64 pa, u64 length, u64 bits)
 {
 	const u64 span = pagetable_span(level);
-	const bool may_be_leaf = level <= pagetable_max_leaf_level();
-	const u64 leaf_bits = level > 0 ? bits | PTE_LARGE : bits;
 	u64 *entry = &table[pagetable_index(va, level)];
+	int error = 0;
 
-	while (length > 0) {
-		u64 part = min_u64(span - (va & (span - 1)), length);
+	while (length > 0 && error == 0) {
+		u64 nr = count_leaves(level, va, pa, length), part = nr * span;
 
-		if (may_be_leaf && part == span && is_aligned(pa, span)) {
-			if (*entry != 0)
-				return -EEXIST;
-			*entry = pa | leaf_bits;
+		if (nr > 0) {
+			error =
+			    fill_leaves(entry, nr, pa | bits | (level > 0 ? PTE_LARGE : 0), span);
+			entry += nr;
 		} else {
 			u64 *below = table_below(entry);
-			int error;
 
+			part = min_u64(span - (va & (span - 1)), length);
 			if (below == NULL)
 				return *entry ? -EEXIST : -ENOMEM;
 			error = map_in_table(below, level - 1, va, pa, part, bits);
-			if (error)
-				return error;
+			entry++;
 		}
-		entry++;
 		va += part;
 		pa += part;
 		length -= part;
 	}
-	return 0;
+	return error;
 }
 
 int pagetable_map(u64 va, u64 pa, u64 length, u64 bits)

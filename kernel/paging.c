@@ -99,9 +99,15 @@ static void map_image(void)
 	             align_up((u64)(text_end - text_start), PAGE_SIZE), PAGING_EXECUTE);
 	map_or_panic((u64)rodata_start, image_pa(rodata_start), (u64)(rodata_end - rodata_start),
 	             0);
-	for (const u8 *page = data_start; page < bss_end; page += PAGE_SIZE)
-		if (!is_left_out((u64)page))
-			map_or_panic((u64)page, image_pa(page), PAGE_SIZE, PAGING_WRITE);
+	for (u64 start = (u64)data_start, page = start; page < (u64)bss_end; page += PAGE_SIZE) {
+		bool left_out = is_left_out(page);
+		u64 end = left_out ? page : page + PAGE_SIZE;
+
+		if (left_out || end >= (u64)bss_end) {
+			map_or_panic(start, image_pa((void *)start), end - start, PAGING_WRITE);
+			start = page + PAGE_SIZE;
+		}
+	}
 }
 
 void paging_init(const struct memmap *map, struct bootmem *boot)

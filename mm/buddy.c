@@ -66,15 +66,14 @@ static bool is_vouched(const struct buddy *b, u32 pfn)
 	       (state == PAGEBLOCK_HEAD && is_aligned(pfn, PAGEBLOCK_PAGES));
 }
 
-/* Writes all 512 heads of the pageblock; whoever covers it as a larger block rewrites that block's
- * head afterwards. Eight at a time: this is the dearest part of the dearest allocation. */
-static void fill_pageblock(struct buddy *b, u32 pfn, enum page_type type)
+/* Writes the heads of [start, end), eight at a time: filling a pageblock is the dearest part of the
+ * dearest allocation, and of bringing up memory. */
+static void fill(struct buddy *b, u32 start, u32 end, enum page_type type)
 {
-	struct page *page = &b->map[align_down(pfn, PAGEBLOCK_PAGES)];
-	const struct page *end = page + PAGEBLOCK_PAGES;
+	struct page *page = &b->map[start], *last = &b->map[end];
 	u32 word = page_head_word(type, 0, b->zone);
 
-	for (; page != end; page += 8) {
+	for (; last - page >= 8; page += 8) {
 		page[0].head = word;
 		page[1].head = word;
 		page[2].head = word;
@@ -84,6 +83,17 @@ static void fill_pageblock(struct buddy *b, u32 pfn, enum page_type type)
 		page[6].head = word;
 		page[7].head = word;
 	}
+	for (; page < last; page++)
+		page->head = word;
+}
+
+/* Writes all 512 heads of the pageblock; whoever covers it as a larger block rewrites that block's
+ * head afterwards. */
+static void fill_pageblock(struct buddy *b, u32 pfn)
+{
+	u32 start = (u32)align_down(pfn, PAGEBLOCK_PAGES);
+
+	fill(b, start, start + PAGEBLOCK_PAGES, PAGE_INNER);
 	set_pageblock_state(b, pfn, PAGEBLOCK_FULL);
 }
 
@@ -93,7 +103,7 @@ static void vouch(struct buddy *b, u32 pfn, unsigned order)
 	u8 state = pageblock_state(b, pfn);
 
 	if (order < PAGEBLOCK_ORDER && state != PAGEBLOCK_FULL)
-		fill_pageblock(b, pfn, PAGE_INNER);
+		fill_pageblock(b, pfn);
 	else if (state == PAGEBLOCK_UNKNOWN)
 		set_pageblock_state(b, pfn, PAGEBLOCK_HEAD);
 }
@@ -243,13 +253,18 @@ static void release_range(struct buddy *b, u32 start, u32 end)
 /* The part of [start, end) in this one pageblock, which the range does not cover whole. */
 static void add_edge(struct buddy *b, u32 start, u32 end)
 {
-	if (pageblock_state(b, start) != PAGEBLOCK_FULL)
-		fill_pageblock(b, start, PAGE_NONE);
-	for (u32 pfn = start; pfn < end; pfn++) {
-		if (b->map[pfn].type != PAGE_NONE)
-			panic("buddy: frame added twice pfn=%#x", pfn);
-		b->map[pfn].head = page_head_word(PAGE_INNER, 0, b->zone);
+	u32 first = (u32)align_down(start, PAGEBLOCK_PAGES);
+
+	if (pageblock_state(b, start) != PAGEBLOCK_FULL) {
+		fill(b, first, start, PAGE_NONE);
+		fill(b, end, first + PAGEBLOCK_PAGES, PAGE_NONE);
+	} else {
+		for (u32 pfn = start; pfn < end; pfn++)
+			if (b->map[pfn].type != PAGE_NONE)
+				panic("buddy: frame added twice pfn=%#x", pfn);
 	}
+	fill(b, start, end, PAGE_INNER);
+	set_pageblock_state(b, start, PAGEBLOCK_FULL);
 }
 
 void buddy_add_range(struct buddy *b, u32 start, u32 end)
