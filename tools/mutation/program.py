@@ -171,11 +171,13 @@ class Verdict(NamedTuple):
 class Judge:
     """Runs the tests that enter a mutant's function: short ones first, those that enter few functions before others.
 
-    What passes the short ones without sanitizers goes on with them: they see all that can be seen without.
+    What passes the short ones without sanitizers goes on with them: they see all that can be seen without. Left out are
+    the long tests with threads: they take seconds, and look for what no single change brings about every time.
     """
 
     FACTOR = 5  # times what a test takes alone is its limit
     LONG_US = 10000
+    LEFT_OUT = ("threads.", "threads_reclaim.")
 
     def __init__(self, schemata: Schemata, programs: dict[Flavour, str]):
         self.schemata, self.programs = schemata, programs
@@ -183,7 +185,8 @@ class Judge:
         self.opened: list[Server] = []
         self.tests: list[Test] = []
         booted, self.tests = list_tests(self.server(PLAIN, False))
-        self.sorted = sorted(self.tests, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.number))
+        asked = [t for t in self.tests if not t.name.startswith(self.LEFT_OUT)]
+        self.sorted = sorted(asked, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.number))
         self.order: dict[str, list[int]] = {}
         self.boots: set[str] = set()
         for i, function in enumerate(schemata.functions):

@@ -139,6 +139,7 @@ static _Noreturn void run_list(unsigned mutant, long factor, char *list)
 
 	begin_child(mutant, factor);
 	while (take_number(&list, &test)) {
+		alarm(ALARM_SECONDS);
 		limit_us(factor * alone_us[test] + SLACK_US);
 		if (!test_passes((int)test))
 			_exit(1);
