@@ -128,7 +128,7 @@ UNIT_C := $(wildcard tests/model/*.c tests/unit/*_test.c)
 KERNEL_SRC := $(wildcard boot/*.asm boot/*.c kernel/*.asm kernel/*.c kernel/*/*.c) $(PORTABLE_C) \
 	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c tests/bench/*.c)
 HOST_MAIN_C := $(wildcard tests/host/*_main.c)
-HOST_C := $(PORTABLE_C) $(wildcard boot/multiboot*.c) $(FRAMEWORK_C) \
+HOST_C := $(PORTABLE_C) $(wildcard boot/*.c) $(FRAMEWORK_C) \
 	$(filter-out $(HOST_MAIN_C),$(wildcard tests/host/*.c))
 
 # --- Stamps: $(call stamp,file,text) writes the file only when the text differs from what it holds ---
@@ -333,7 +333,7 @@ Z := $(BUILD)/fuzz
 FUZZ_CFLAGS = -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -fno-common -DCONFIG_DEBUG $(WARN) \
 	$(SANITIZE)
 # Pure parts of the kernel run here too; the platform is the host's.
-FUZZ_C := $(PORTABLE_C) $(wildcard boot/multiboot*.c) kernel/cmdline.c kernel/trace.c tests/model/arena.c \
+FUZZ_C := $(PORTABLE_C) $(wildcard boot/*.c) kernel/cmdline.c kernel/trace.c tests/model/arena.c \
 	$(addprefix tests/host/,boot.c machine.c platform.c) $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,$Z/%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \

@@ -25,6 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 RUNS = {
     "multiboot1": (30000, 2048),
     "multiboot2": (30000, 2048),
+    "acpi": (20000, 2048),
     "memmap": (20000, 300),
     "cmdline": (20000, 1500),
     "trace": (20000, 1500),

@@ -20,6 +20,51 @@ def write(target, name, data):
         out.write(data)
 
 
+# --- ACPI ---
+
+def acpi_table(signature, body):
+    return signature + struct.pack("<I", 36 + len(body)) + bytes(28) + body  # the target repairs the sum
+
+
+def acpi_memory(version, *tables):
+    """The reader's memory from 0x10000 on: the root, the list of tables, the tables."""
+    size, at, places, rest = (8 if version else 4), 256, [], b""
+    for table in tables:
+        places.append(0x10000 + at + len(rest))
+        rest += table + bytes(-len(table) % 16)
+    listed = acpi_table(b"XSDT" if version else b"RSDT", b"".join(place.to_bytes(size, "little") for place in places))
+    root = b"RSD PTR " + bytes(7) + bytes([2 if version else 0]) + struct.pack("<IIQ", 0x10040, 36, 0x10040) + bytes(4)
+    return bytes([2 if version else 1]) + root.ljust(64, b"\0") + listed.ljust(at - 64, b"\0") + rest
+
+
+def acpi_madt():
+    entries_ = b"".join(struct.pack("<BBBBI", 0, 8, i, i, i != 2) for i in range(4))
+    entries_ += struct.pack("<BBHIII", 9, 16, 0, 300, 1, 300) + struct.pack("<BBBBII", 1, 12, 0, 0, 0xfec00000, 0)
+    entries_ += struct.pack("<BBBBIH", 2, 10, 0, 9, 20, 15) + struct.pack("<BBHQ", 5, 12, 0, 0xfee00000)
+    return acpi_table(b"APIC", struct.pack("<II", 0xfee00000, 1) + entries_)
+
+
+def acpi_srat(*ranges):
+    body = bytes(12) + struct.pack("<BBBBIB3BI", 0, 16, 0, 1, 1, 0, 0, 0, 0, 0) + struct.pack("<BBHIIIII", 2, 24, 0, 1, 300, 1, 0, 0)
+    for domain, base, length in ranges:
+        body += struct.pack("<BBIHQQIIQ", 1, 40, domain, 0, base, length, 0, 1, 0)
+    return acpi_table(b"SRAT", body)
+
+
+def acpi_slit(n, distances):
+    return acpi_table(b"SLIT", struct.pack("<Q", n) + bytes(distances))
+
+
+def write_acpi():
+    nodes = acpi_srat((0, 0, 1 << 30), (1, 1 << 32, 1 << 30), (0, 1 << 30, 1 << 30))
+    for version in (0, 1):
+        write("acpi", "all-v%d" % version, acpi_memory(version, acpi_madt(), nodes, acpi_slit(2, (10, 20, 21, 10))))
+    write("acpi", "overlap", acpi_memory(1, acpi_madt(), acpi_srat((0, 0, 1 << 31), (1, 1 << 30, 1 << 30))))
+    write("acpi", "nine-nodes", acpi_memory(1, acpi_srat(*[(i, i << 30, 1 << 30) for i in range(9)])))
+    write("acpi", "bad-slit", acpi_memory(1, nodes, acpi_slit(2, (10, 9, 9, 10))))
+    write("acpi", "no-root", b"\0")
+
+
 # --- Multiboot 2 ---
 
 def tag(kind, body):
@@ -141,6 +186,7 @@ def main():
     for old in glob.glob(os.path.join(HERE, "seeds", "*", "*")):
         if not os.path.basename(old).startswith("found-"):
             os.remove(old)
+    write_acpi()
     write_multiboot1()
     write_multiboot2()
     write_texts()
