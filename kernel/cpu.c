@@ -10,17 +10,16 @@
  * C1  %gs's base is this CPU's struct cpu; cpu_id() and cpu_self() work from cpu_init() on.
  * C2  cpu_features is what every CPU turns on; constant after cpu_detect().
  *
- * Only CPU 0 is static. Others will allocate the same struct and stacks.
+ * Only CPU 0 is static. Others get the same struct and stacks from kernel/smp.c.
  */
 #include <kernel/cpu.h>
 #include <kernel/machine.h>
+#include <kernel/msr.h>
+#include <kernel/stack.h>
 #include <lib/assert.h>
 #include <lib/log.h>
 #include <lib/string.h>
-
-#define MSR_EFER 0xc0000080u
-#define MSR_GS_BASE 0xc0000101u
-#define MSR_PAT 0x277u
+#include <mm/kmalloc.h>
 
 #define EFER_NX (1u << 11)
 #define CR0_WRITE_PROTECT (1ul << 16)
@@ -42,36 +41,15 @@ extern u8 boot_stack[], boot_stack_top[]; /* boot/start.asm */
 
 static struct ist_stack ist_stack[NR_IST] __aligned(4096) __attribute__((section(".bss.stacks")));
 static struct cpu cpu0;
+static struct cpu *cpu_table[MAX_CPUS]; /* A: entries appear, and stay */
 struct cpu_features cpu_features;
 
-struct cpuid {
-	u32 a, b, c, d;
-};
-
-static struct cpuid cpuid(u32 leaf, u32 subleaf)
-{
-	struct cpuid r;
-
-	__asm__ volatile("cpuid"
-	                 : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
-	                 : "a"(leaf), "c"(subleaf));
-	return r;
-}
-
-static u64 read_msr(u32 msr)
-{
-	u32 low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return (u64)high << 32 | low;
-}
-
-static void write_msr(u32 msr, u64 value)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
-}
-
 /* --- Stacks --- */
+
+struct cpu *cpu_of(unsigned id)
+{
+	return id < MAX_CPUS ? __atomic_load_n(&cpu_table[id], __ATOMIC_ACQUIRE) : NULL;
+}
 
 bool cpu_stack_contains(u64 va, u64 length)
 {
@@ -81,7 +59,19 @@ bool cpu_stack_contains(u64 va, u64 length)
 		if (va >= s->base && va - s->base < s->size && length <= s->size - (va - s->base))
 			return true;
 	}
-	return false;
+	return stack_contains(va, length);
+}
+
+/* The stack of another CPU, or of a thread. */
+static const struct kernel_stack *other_stack_of_guard(u64 va)
+{
+	static const struct kernel_stack thread_stack = {0, CPU_STACK_SIZE, "thread's stack"};
+
+	for (unsigned id = 1; id < MAX_CPUS && cpu_of(id) != NULL; id++)
+		for (size_t i = 0; i < ARRAY_SIZE(cpu0.stack); i++)
+			if (va - (cpu_of(id)->stack[i].base - STACK_GUARD_SIZE) < STACK_GUARD_SIZE)
+				return &cpu_of(id)->stack[i];
+	return stack_is_guard(va) ? &thread_stack : NULL;
 }
 
 const struct kernel_stack *cpu_stack_of_guard(u64 va)
@@ -89,22 +79,27 @@ const struct kernel_stack *cpu_stack_of_guard(u64 va)
 	for (size_t i = 0; i < ARRAY_SIZE(cpu0.stack); i++)
 		if (va - (cpu0.stack[i].base - STACK_GUARD_SIZE) < STACK_GUARD_SIZE)
 			return &cpu0.stack[i];
-	return NULL;
+	return other_stack_of_guard(va);
+}
+
+static const char *const stack_names[1 + NR_IST] = {"kernel stack", "double fault stack",
+                                                    "NMI stack", "machine check stack"};
+
+static void set_stack(struct cpu *cpu, unsigned i, u64 base, u64 size)
+{
+	cpu->stack[i] = (struct kernel_stack){base, size, stack_names[i]};
+	if (i == 0)
+		cpu->tss.rsp[0] = base + size;
+	else
+		cpu->tss.ist[i - 1] = base + size;
+	cpu->tss.io_map = sizeof(struct tss); /* beyond the limit: no ports for user mode */
 }
 
 static void init_stacks(struct cpu *cpu)
 {
-	static const char *const name[NR_IST] = {"double fault stack", "NMI stack",
-	                                         "machine check stack"};
-
-	cpu->stack[0] = (struct kernel_stack){(u64)boot_stack, CPU_STACK_SIZE, "kernel stack"};
-	for (size_t i = 0; i < NR_IST; i++) {
-		cpu->stack[1 + i] =
-		    (struct kernel_stack){(u64)ist_stack[i].stack, IST_STACK_SIZE, name[i]};
-		cpu->tss.ist[i] = (u64)ist_stack[i].stack + IST_STACK_SIZE;
-	}
-	cpu->tss.rsp[0] = (u64)boot_stack_top;
-	cpu->tss.io_map = sizeof(struct tss); /* beyond the limit: no ports for user mode */
+	set_stack(cpu, 0, (u64)boot_stack, CPU_STACK_SIZE);
+	for (unsigned i = 0; i < NR_IST; i++)
+		set_stack(cpu, 1 + i, (u64)ist_stack[i].stack, IST_STACK_SIZE);
 }
 
 /* --- Descriptors --- */
@@ -155,14 +150,65 @@ void cpu_init(void)
 	cpu->id = 0;
 	init_stacks(cpu);
 	init_gdt(cpu);
+	cpu_table[0] = cpu;
+	cpu_load(cpu);
+}
+
+void cpu_load(struct cpu *cpu)
+{
 	load_descriptors(cpu);
 	write_msr(MSR_GS_BASE, (u64)cpu);
 }
 
+/* Freed by nobody once it has run: other CPUs may look at it. */
+struct cpu *cpu_create(unsigned id)
+{
+	struct cpu *cpu = kzalloc(sizeof(*cpu), GFP_KERNEL);
+	unsigned i = 0;
+
+	if (cpu == NULL)
+		return NULL;
+	cpu->self = cpu;
+	cpu->id = id;
+	for (; i < 1 + NR_IST; i++) {
+		u64 base = stack_alloc();
+
+		if (base == 0)
+			break;
+		set_stack(cpu, i, base, CPU_STACK_SIZE);
+	}
+	init_gdt(cpu);
+	if (i == 1 + NR_IST)
+		return cpu;
+	cpu_destroy(cpu);
+	return NULL;
+}
+
+void cpu_destroy(struct cpu *cpu)
+{
+	for (unsigned i = 0; i < 1 + NR_IST && cpu->stack[i].base != 0; i++)
+		stack_free(cpu->stack[i].base);
+	kfree(cpu);
+}
+
+void cpu_publish(struct cpu *cpu)
+{
+	__atomic_store_n(&cpu_table[cpu->id], cpu, __ATOMIC_RELEASE);
+}
+
+/* Where the descriptor table lies tells which CPU this is, whatever %gs holds. */
 void cpu_restore_self(void)
 {
-	if (read_msr(MSR_GS_BASE) != (u64)&cpu0)
-		write_msr(MSR_GS_BASE, (u64)&cpu0);
+	struct __packed {
+		u16 limit;
+		u64 base;
+	} gdtr;
+	u64 cpu;
+
+	__asm__ volatile("sgdt %0" : "=m"(gdtr));
+	cpu = gdtr.base - offsetof(struct cpu, gdt);
+	if (read_msr(MSR_GS_BASE) != cpu)
+		write_msr(MSR_GS_BASE, cpu);
 }
 
 /* --- Features --- */
@@ -244,5 +290,6 @@ void cpu_enable_features(void)
 	cr4 |= (f->global_pages ? CR4_GLOBAL_PAGES : 0) | (f->smep ? CR4_SMEP : 0) |
 	       (f->smap ? CR4_SMAP : 0) | (f->umip ? CR4_UMIP : 0);
 	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
-	log_features(f);
+	if (cpu_id() == 0) /* the others are the same */
+		log_features(f);
 }

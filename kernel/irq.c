@@ -12,9 +12,12 @@
  * Acknowledging before the handler runs is safe because of I2: the line can't nest while interrupts
  * are off.
  */
+#include <kernel/apic.h>
 #include <kernel/irq.h>
 #include <kernel/keyboard.h>
+#include <kernel/sched.h>
 #include <kernel/serial.h>
+#include <kernel/smp.h>
 #include <lib/log.h>
 #include <lib/platform.h>
 
@@ -27,6 +30,7 @@ static struct {
 static u64 nr_spurious;
 static u16 expected; /* lines that should fire … */
 static u16 fired;    /* … and those that did, ever */
+static bool ioapics; /* deliver the lines */
 
 int irq_register(unsigned line, irq_handler handler, void *context)
 {
@@ -38,7 +42,8 @@ int irq_register(unsigned line, irq_handler handler, void *context)
 
 	line_table[line].context = context;
 	line_table[line].handler = handler;
-	pic_unmask(line);
+	if (!ioapics || !ioapic_unmask(line, (u8)(IRQ_VECTOR_BASE + line)))
+		pic_unmask(line);
 	irq_restore(flags);
 	return 0;
 }
@@ -56,15 +61,40 @@ static void note_spurious(unsigned vector)
 		         vector);
 }
 
+/* The interrupts of the local APIC: its timer, and other CPUs. False: none of these. */
+static bool dispatch_local(unsigned vector)
+{
+	if (vector < VECTOR_TIMER || vector > VECTOR_RESCHEDULE)
+		return vector == VECTOR_SPURIOUS && apic_is_present(); /* not to be acknowledged */
+	apic_end_of_interrupt();
+	if (vector == VECTOR_TIMER)
+		sched_tick();
+	else if (vector == VECTOR_CALL)
+		smp_handle_call();
+	else
+		sched_resched();
+	return true;
+}
+
+static bool acknowledge(unsigned line)
+{
+	if (!ioapics)
+		return pic_acknowledge(line);
+	apic_end_of_interrupt();
+	return true;
+}
+
 void irq_dispatch(unsigned vector)
 {
 	unsigned line = vector - IRQ_VECTOR_BASE;
 
+	if (dispatch_local(vector))
+		return;
 	if (vector < IRQ_VECTOR_BASE || line >= IRQ_NR_LINES) {
 		note_spurious(vector);
 		return;
 	}
-	if (!pic_acknowledge(line) || line_table[line].handler == NULL) {
+	if (!acknowledge(line) || line_table[line].handler == NULL) {
 		note_spurious(vector);
 		return;
 	}
@@ -99,9 +129,14 @@ u64 irq_spurious_count(void)
 	return nr_spurious;
 }
 
+void irq_use_ioapics(const struct acpi_info *acpi)
+{
+	ioapics = ioapic_init(acpi);
+}
+
 void irq_init(void)
 {
-	if (!pic_init())
+	if (!pic_init() && !ioapics)
 		log_warn("irq: no 8259 interrupt controller; the console is polled");
 	serial_enable_input();
 	keyboard_init();

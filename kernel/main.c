@@ -12,6 +12,8 @@
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
 #include <kernel/replay.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <kernel/trap.h>
 #include <lib/assert.h>
@@ -78,9 +80,12 @@ _Noreturn void kernel_main(u32 magic, u64 info_pa)
 	if (options()->safe)
 		cpu_forget_features();
 	cpu_enable_features(); /* NX, write protection, SMEP, SMAP, UMIP … */
+	smp_read_tables();     /* how many CPUs and nodes there are */
 	memory_init();         /* memory map → final page tables → page allocator → kmalloc */
 	console_init(boot_info()); /* the screen shows what was logged so far */
-	irq_init();                /* interrupt controllers */
+	sched_init();              /* this is a thread now */
+	smp_init();                /* interrupt controllers of the CPUs; the others start */
+	irq_init();                /* devices */
 	__asm__ volatile("sti");
 
 	broken = symbols_check();

@@ -11,6 +11,7 @@
 #include <kernel/log.h>
 #include <kernel/machine.h>
 #include <kernel/panic.h>
+#include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <lib/log.h>
 #include <lib/platform.h>
@@ -28,6 +29,7 @@ static void enter(const char *line)
 	cpu_self()->recovery = NULL;
 	if (depth > 2)
 		machine_exit(MACHINE_PANIC);
+	smp_stop_others();
 	console_panic_begin();
 	kprintf("\nPANIC: %s%s\n", depth == 1 ? "" : "while reporting a panic: ", line);
 	if (depth == 2)

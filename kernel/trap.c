@@ -15,6 +15,8 @@
 #include <kernel/irq.h>
 #include <kernel/layout.h>
 #include <kernel/panic.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
 #include <kernel/trap.h>
 #include <lib/format.h>
 #include <lib/string.h>
@@ -175,9 +177,12 @@ void trap_handle(struct trap_frame *f)
 
 		irq_dispatch((unsigned)f->vector);
 		mm_context_leave(former);
+		sched_leave_interrupt(f);
 		return;
 	}
 	cpu_restore_self();
+	if (f->vector == TRAP_NMI)
+		smp_handle_stop();
 	if (f->vector == TRAP_PAGE_FAULT || f->vector == TRAP_DOUBLE_FAULT)
 		__asm__ volatile("movq %%cr2, %0" : "=r"(f->cr2));
 	r = cpu_self()->recovery;

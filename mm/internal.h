@@ -8,9 +8,6 @@
 #include <mm/slab.h>
 #include <mm/zone.h>
 
-/* How many CPUs may run: set before mm_init(), 1 if never. */
-extern unsigned mm_nr_cpus;
-
 /* --- context.c --- */
 
 void mm_context_init(struct bootmem *boot);

@@ -46,8 +46,10 @@ struct cpu {
 	struct cpu *self;
 	u32 id; /* at CPU_ID_OFFSET: cpu_id() */
 	u32 panic_depth;
-	struct mm_context context; /* at MM_CONTEXT_OFFSET: mm_this() */
+	struct mm_context context;      /* at MM_CONTEXT_OFFSET: mm_this() */
 	struct trap_recovery *recovery; /* NULL: exceptions are fatal */
+	u32 apic_id, node;              /* C */
+	struct run_queue *run_queue;    /* C: kernel/sched.c */
 	struct kernel_stack stack[1 + NR_IST];
 	u64 gdt[5];
 	struct tss tss;
@@ -75,6 +77,16 @@ extern struct cpu_features cpu_features;
 
 /* CPU 0: %gs, GDT, TSS and stacks. The first thing in C: cpu_id() and locks need it. */
 void cpu_init(void);
+
+/* Another CPU: its struct and stacks; NULL without memory. It loads them itself, and others see it
+ * from cpu_publish() on. */
+struct cpu *cpu_create(unsigned id);
+void cpu_destroy(struct cpu *cpu);
+void cpu_load(struct cpu *cpu);
+void cpu_publish(struct cpu *cpu);
+
+/* NULL for a number that no CPU has. Any context. */
+struct cpu *cpu_of(unsigned id);
 
 /* Makes %gs this CPU's again, whatever it was: an exception may come from code that broke it. */
 void cpu_restore_self(void);

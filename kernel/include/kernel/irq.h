@@ -1,5 +1,6 @@
 /*
- * Device interrupts: the two 8259 controllers, lines 0 … 15 as vectors 32 … 47.
+ * Device interrupts: lines 0 … 15 of the ISA bus as vectors 32 … 47, through the I/O APICs where
+ * there are any, else through the two 8259 controllers. Interrupts between CPUs have vectors above.
  */
 #pragma once
 
@@ -14,6 +15,10 @@ typedef void (*irq_handler)(void *context);
  * serial port's and the keyboard's. Leaves the interrupt flag alone: the caller turns interrupts
  * on. */
 void irq_init(void);
+
+struct acpi_info;
+/* From now on the I/O APICs deliver the lines, if there are any. Before irq_init(). */
+void irq_use_ioapics(const struct acpi_info *acpi);
 
 /* Every vector from 32 on, called by the trap entry with interrupts off. */
 void irq_dispatch(unsigned vector);

@@ -49,4 +49,5 @@ enum {
 	EINVAL = 22,
 	ENOSPC = 28,
 	ERANGE = 34,
+	ETIMEDOUT = 110,
 };

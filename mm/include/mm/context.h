@@ -20,6 +20,9 @@
 
 #include <mm/platform.h>
 
+/* How many CPUs may run: set before mm_init(), 1 if never. */
+extern unsigned mm_nr_cpus;
+
 enum mm_context_kind { CONTEXT_THREADS, CONTEXT_INTERRUPTS, NR_CONTEXT_KINDS };
 
 /* A context's part of an array with one element a context has this size: a cache line. */

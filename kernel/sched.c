@@ -1,0 +1,480 @@
+/*
+ * The scheduler: a queue of ready threads on each CPU, served round robin.
+ *
+ * Threads do not move, so only one CPU ever takes from a queue and runs what is on it; others only
+ * add to it (a wake-up, a new thread), under the queue's lock. That makes the switch simple: with
+ * interrupts off the CPU takes the next thread, releases the lock, and changes stacks; nobody else
+ * could run either thread meanwhile.
+ *
+ * Pre-emption happens at the end of an interrupt, and is put off to the next one while the
+ * interrupted code may not be left: inside sched_stay(), with interrupts off (an NMI), or in a fast
+ * path of mm/ (mm_in_fast_path()), whose per-CPU state is half done there.
+ *
+ *   S1  a thread is on its CPU's ready list exactly when READY, on its sleepers' list only when
+ * BLOCKED S2  the current thread of a CPU is RUNNING, or BLOCKED or DEAD or READY on its way out S3
+ * a dead thread's stack is given back by the next thread, which no longer stands on it
+ *
+ * Cost: a switch is a dozen memory accesses; a tick looks at the sleepers whose time has come.
+ */
+#include <kernel/apic.h>
+#include <kernel/cpu.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
+#include <kernel/stack.h>
+#include <kernel/trap.h>
+#include <lib/assert.h>
+#include <lib/bits.h>
+#include <lib/spinlock.h>
+#include <lib/string.h>
+#include <mm/context.h>
+#include <mm/kmalloc.h>
+
+enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
+
+/* Q: its CPU's queue's lock. C: constant once it runs. */
+struct thread {
+	u64 rsp;                        /* while it does not run */
+	enum thread_state state;        /* Q */
+	struct list link;               /* Q: ready or sleeping */
+	u64 wake_tick;                  /* Q: while it sleeps */
+	bool sleeping;                  /* Q: it is on the sleepers' list */
+	struct run_queue *queue;        /* C */
+	u64 stack;                      /* C: 0 for what ran before there were threads */
+	void (*fn)(void *arg);          /* C */
+	void *arg;                      /* C */
+	struct thread *joiner;          /* Q: who waits for its end */
+	bool finished;                  /* Q: its stack is gone too */
+	u32 nr_stays;                   /* its own */
+	struct trap_recovery *recovery; /* while it does not run: the CPU's (kernel/trap.h) */
+	char name[THREAD_NAME_MAX];     /* C */
+};
+
+struct run_queue {
+	struct spinlock lock;
+	struct list ready, sleeping;
+	struct thread *current, *idle; /* its own CPU */
+	struct thread *dead;           /* its own CPU: waits for its stack to be given back */
+	unsigned cpu, nr_threads;      /* C; Q */
+	bool resched, running;         /* A */
+	u64 ticks, nr_switches, nr_preempted, nr_deferred;
+	struct thread first; /* the idle thread, or CPU 0's first */
+};
+
+void thread_switch(u64 *old_rsp, u64 new_rsp);
+void thread_start(void);
+_Noreturn void thread_main(void);
+
+static struct run_queue queue0;
+static bool has_timer; /* CPU 0's runs: the others start theirs */
+
+static struct run_queue *this_queue(void)
+{
+	return cpu_self()->run_queue;
+}
+
+static struct run_queue *queue_of(unsigned cpu)
+{
+	const struct cpu *c = cpu_of(cpu);
+
+	return c != NULL ? c->run_queue : NULL;
+}
+
+struct thread *thread_self(void)
+{
+	u64 flags = irq_save();
+	struct thread *self = this_queue()->current;
+
+	irq_restore(flags);
+	return self;
+}
+
+const char *thread_name(const struct thread *t)
+{
+	return t->name;
+}
+
+/* --- the switch --- */
+
+/* S3, and whoever waits for the end. Interrupts off. */
+static void bury(struct run_queue *q)
+{
+	struct thread *t = q->dead, *joiner;
+
+	q->dead = NULL;
+	if (t == NULL)
+		return;
+	stack_free(t->stack);
+	spin_lock(&q->lock);
+	q->nr_threads--;
+	t->finished = true;
+	joiner = t->joiner;
+	spin_unlock(&q->lock);
+	if (joiner != NULL)
+		thread_wake(joiner);
+}
+
+/* The next thread runs. Interrupts off; returns when this one is chosen again. */
+static void schedule(void)
+{
+	struct run_queue *q = this_queue();
+	struct thread *from = q->current, *to;
+
+	spin_lock(&q->lock);
+	__atomic_store_n(&q->resched, false, __ATOMIC_RELAXED);
+	if (from->state == THREAD_RUNNING && from != q->idle) {
+		from->state = THREAD_READY;
+		list_push_back(&q->ready, &from->link);
+	}
+	to = q->idle;
+	if (!list_is_empty(&q->ready)) {
+		to = list_first(&q->ready, struct thread, link);
+		list_remove(&to->link);
+	}
+	to->state = THREAD_RUNNING;
+	q->current = to;
+	q->nr_switches += from != to;
+	spin_unlock(&q->lock);
+	if (from == to)
+		return;
+	if (from->state == THREAD_DEAD)
+		q->dead = from;
+	from->recovery = cpu_self()->recovery;
+	cpu_self()->recovery = to->recovery;
+	thread_switch(&from->rsp, to->rsp);
+	bury(this_queue());
+}
+
+_Noreturn void thread_main(void)
+{
+	struct run_queue *q = this_queue();
+	struct thread *self = q->current;
+
+	bury(q);
+	irq_restore(RFLAGS_INTERRUPTS);
+	self->fn(self->arg);
+	(void)irq_save();
+	spin_lock(&q->lock);
+	self->state = THREAD_DEAD;
+	spin_unlock(&q->lock);
+	schedule();
+	panic("sched: a dead thread runs: %s", self->name);
+}
+
+/* --- creating and ending --- */
+
+/* The stack as thread_switch() leaves it. 16-byte aligned at thread_start, as before a call. */
+static u64 first_frame(u64 stack)
+{
+	u64 *top = (u64 *)(stack + CPU_STACK_SIZE);
+
+	*--top = 0;
+	*--top = 0;
+	*--top = (u64)thread_start;
+	for (unsigned i = 0; i < 6; i++)
+		*--top = 0;
+	return (u64)top;
+}
+
+static unsigned least_loaded(void)
+{
+	unsigned best = 0;
+
+	for (unsigned i = 1; i < smp_nr_cpus(); i++)
+		if (queue_of(i)->nr_threads < queue_of(best)->nr_threads)
+			best = i;
+	return best;
+}
+
+/* Ready, at the end of its queue. The queue's lock is held. */
+static void make_ready(struct thread *t)
+{
+	struct run_queue *q = t->queue;
+
+	if (t->sleeping)
+		list_remove(&t->link);
+	t->sleeping = false;
+	t->state = THREAD_READY;
+	list_push_back(&q->ready, &t->link);
+	if (q->current == q->idle)
+		__atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
+}
+
+/* A CPU that idles is told at once; one that is busy sees the thread at its next tick. */
+static void notify(const struct run_queue *q)
+{
+	if (q->cpu != cpu_id() && __atomic_load_n(&q->resched, __ATOMIC_RELAXED))
+		apic_send(cpu_of(q->cpu)->apic_id, VECTOR_RESCHEDULE);
+}
+
+static void enqueue(struct thread *t)
+{
+	struct run_queue *q = t->queue;
+	u64 flags = spin_lock_irq(&q->lock);
+
+	make_ready(t);
+	spin_unlock(&q->lock);
+	notify(q);
+	irq_restore(flags);
+}
+
+struct thread *thread_create(unsigned cpu, void (*fn)(void *arg), void *arg, const char *name)
+{
+	struct thread *t;
+	u64 flags;
+
+	if (cpu == THREAD_ANY_CPU)
+		cpu = least_loaded();
+	if (cpu >= smp_nr_cpus())
+		return NULL;
+	t = kzalloc(sizeof(*t), GFP_KERNEL);
+	if (t == NULL)
+		return NULL;
+	t->stack = stack_alloc();
+	if (t->stack == 0) {
+		kfree(t);
+		return NULL;
+	}
+	t->rsp = first_frame(t->stack);
+	t->queue = queue_of(cpu);
+	t->fn = fn;
+	t->arg = arg;
+	str_copy(t->name, name, sizeof(t->name));
+	flags = spin_lock_irq(&t->queue->lock);
+	t->queue->nr_threads++;
+	spin_unlock_irq(&t->queue->lock, flags);
+	enqueue(t);
+	return t;
+}
+
+void thread_join(struct thread *t)
+{
+	struct run_queue *q = t->queue;
+
+	assert(t != thread_self());
+	for (;;) {
+		u64 flags = spin_lock_irq(&q->lock);
+		bool finished = t->finished;
+
+		if (!finished) {
+			t->joiner = thread_self();
+			thread_prepare_wait();
+		}
+		spin_unlock_irq(&q->lock, flags);
+		if (finished)
+			break;
+		thread_wait();
+	}
+	kfree(t);
+}
+
+/* --- waiting --- */
+
+void thread_prepare_wait(void)
+{
+	struct thread *self = thread_self();
+
+	assert(!irq_is_enabled());
+	assert(self != self->queue->idle);
+	__atomic_store_n(&self->state, THREAD_BLOCKED, __ATOMIC_RELAXED);
+}
+
+void thread_wait(void)
+{
+	u64 flags = irq_save();
+	struct thread *self = thread_self();
+
+	assert(self->nr_stays == 0); /* it would sleep where it promised not to */
+	if (self->state != THREAD_RUNNING)
+		schedule();
+	irq_restore(flags);
+}
+
+void thread_wake(struct thread *t)
+{
+	struct run_queue *q = t->queue;
+	u64 flags = spin_lock_irq(&q->lock);
+
+	if (t->state == THREAD_BLOCKED)
+		make_ready(t);
+	spin_unlock(&q->lock);
+	notify(q);
+	irq_restore(flags);
+}
+
+void thread_yield(void)
+{
+	u64 flags = irq_save();
+
+	schedule();
+	irq_restore(flags);
+}
+
+void thread_sleep(unsigned milliseconds)
+{
+	u64 flags = irq_save();
+	struct run_queue *q = this_queue();
+	struct thread *self = q->current;
+
+	spin_lock(&q->lock);
+	self->wake_tick = q->ticks + 1 + div_round_up((u64)milliseconds * SCHED_HZ, 1000);
+	self->state = THREAD_BLOCKED;
+	self->sleeping = true;
+	list_push_back(&q->sleeping, &self->link);
+	spin_unlock(&q->lock);
+	schedule();
+	irq_restore(flags);
+}
+
+/* --- pre-emption --- */
+
+void sched_stay(void)
+{
+	thread_self()->nr_stays++;
+}
+
+void sched_move(void)
+{
+	thread_self()->nr_stays--;
+}
+
+/* Wakes the sleepers whose time has come. */
+static void wake_sleepers(struct run_queue *q)
+{
+	struct list *node = q->sleeping.next;
+
+	while (node != &q->sleeping) {
+		struct thread *t = list_entry(node, struct thread, link);
+
+		node = node->next;
+		if (t->wake_tick <= q->ticks)
+			make_ready(t);
+	}
+}
+
+void sched_tick(void)
+{
+	struct run_queue *q = this_queue();
+
+	spin_lock(&q->lock);
+	q->ticks++;
+	wake_sleepers(q);
+	if (!list_is_empty(&q->ready))
+		__atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
+	spin_unlock(&q->lock);
+}
+
+void sched_resched(void)
+{
+	__atomic_store_n(&this_queue()->resched, true, __ATOMIC_RELAXED);
+}
+
+void sched_leave_interrupt(const struct trap_frame *f)
+{
+	struct run_queue *q = this_queue();
+
+	if (q == NULL || !__atomic_load_n(&q->resched, __ATOMIC_RELAXED))
+		return;
+	if (q->current->nr_stays != 0 || !(f->rflags & RFLAGS_INTERRUPTS))
+		return;
+	if (mm_in_fast_path(f->rip)) {
+		q->nr_deferred++;
+		return;
+	}
+	q->nr_preempted++;
+	schedule();
+}
+
+/* --- CPUs --- */
+
+static void init_queue(struct run_queue *q, struct cpu *cpu)
+{
+	*q = (struct run_queue){.cpu = cpu->id};
+	spin_init(&q->lock, "run queue");
+	list_init(&q->ready);
+	list_init(&q->sleeping);
+	q->first.queue = q;
+	q->first.state = THREAD_RUNNING;
+	q->current = q->idle = &q->first;
+	str_copy(q->first.name, "idle", sizeof(q->first.name));
+	cpu->run_queue = q;
+}
+
+static void idle_loop(void)
+{
+	for (;;) {
+		(void)irq_save();
+		if (!list_is_empty(&this_queue()->ready))
+			schedule();
+		__asm__ volatile("sti; hlt" : : : "memory");
+	}
+}
+
+static void idle_main(void *arg)
+{
+	(void)arg;
+	idle_loop();
+}
+
+/* What runs so far is no idle thread: the idle one gets a stack of its own. */
+void sched_init(void)
+{
+	struct run_queue *q = &queue0;
+	struct thread *idle;
+
+	init_queue(q, cpu_self());
+	str_copy(q->first.name, "main", sizeof(q->first.name));
+	q->nr_threads = 1;
+	idle = kzalloc(sizeof(*idle), GFP_KERNEL);
+	if (idle != NULL)
+		idle->stack = stack_alloc();
+	if (idle == NULL || idle->stack == 0)
+		panic("sched: no memory for the first threads");
+	idle->rsp = first_frame(idle->stack);
+	idle->queue = q;
+	idle->fn = idle_main;
+	str_copy(idle->name, "idle", sizeof(idle->name));
+	q->idle = idle;
+}
+
+bool sched_add_cpu(struct cpu *cpu)
+{
+	struct run_queue *q = kzalloc(sizeof(*q), GFP_KERNEL);
+
+	if (q == NULL)
+		return false;
+	init_queue(q, cpu);
+	return true;
+}
+
+_Noreturn void sched_run_cpu(void)
+{
+	if (has_timer)
+		apic_timer_start(SCHED_HZ);
+	__atomic_store_n(&this_queue()->running, true, __ATOMIC_RELEASE);
+	idle_loop();
+	__builtin_unreachable();
+}
+
+bool sched_cpu_runs(unsigned cpu)
+{
+	const struct run_queue *q = queue_of(cpu);
+
+	return q != NULL && __atomic_load_n(&q->running, __ATOMIC_ACQUIRE);
+}
+
+void sched_start_timer(void)
+{
+	has_timer = true;
+	apic_timer_start(SCHED_HZ);
+}
+
+void sched_stats(unsigned cpu, struct sched_stats *out)
+{
+	const struct run_queue *q = queue_of(cpu);
+
+	*out = (struct sched_stats){0};
+	if (q == NULL)
+		return;
+	*out = (struct sched_stats){q->nr_threads, q->nr_switches, q->nr_preempted, q->ticks,
+	                            q->nr_deferred};
+}
