@@ -8,7 +8,7 @@
  * T2  A leaf's physical address is a multiple of its span.
  *
  * Cost: a mapping walks down once for each table, then fills a run of leaves in a loop: 4 TiB in 1
- * GiB leaves are 4096 stores in eight tables. Nothing is ever unmapped, so no table is ever freed.
+ * GiB leaves are 4096 stores in eight tables. No table is ever freed.
  */
 #include <kernel/cpu.h>
 #include <kernel/pagetable.h>
@@ -187,6 +187,16 @@ int pagetable_map(u64 va, u64 pa, u64 length, u64 bits)
 	assert(is_aligned(va | pa | length, PAGE_SIZE));
 	assert((s64)va < 0 && va + (length - 1) >= va);
 	return map_in_table(phys_to_virt(root_pa), PAGETABLE_ROOT_LEVEL, va, pa, length, bits);
+}
+
+void pagetable_unmap(u64 va, u64 length)
+{
+	for (u64 end = va + length; va < end; va += PAGE_SIZE) {
+		u64 *entry = pagetable_entry(va, 0);
+
+		assert(entry != NULL && (*entry & PTE_PRESENT));
+		*entry = 0;
+	}
 }
 
 bool pagetable_find(u64 va, u64 *entry, unsigned *level)

@@ -421,6 +421,7 @@ void sched_init(void)
 	struct run_queue *q = &queue0;
 	struct thread *idle;
 
+	stack_init();
 	init_queue(q, cpu_self());
 	str_copy(q->first.name, "main", sizeof(q->first.name));
 	q->nr_threads = 1;
@@ -444,6 +445,12 @@ bool sched_add_cpu(struct cpu *cpu)
 		return false;
 	init_queue(q, cpu);
 	return true;
+}
+
+void sched_remove_cpu(struct cpu *cpu)
+{
+	kfree(cpu->run_queue);
+	cpu->run_queue = NULL;
 }
 
 _Noreturn void sched_run_cpu(void)

@@ -33,6 +33,7 @@
 
 #define INIT_PAUSE_US 10000
 #define STARTUP_PAUSE_US 200
+#define TABLES_ORDER 2
 #define ANSWER_TRIES 500 /* of STARTUP_PAUSE_US each */
 #define EFER_LONG_MODE (1u << 8)
 #define EFER_NX (1u << 11)
@@ -94,7 +95,7 @@ static u64 current_cr3(void)
  */
 static struct page *make_tables(void)
 {
-	struct page *pages = alloc_pages(GFP_KERNEL | __GFP_DMA32 | __GFP_ZERO, 2);
+	struct page *pages = alloc_pages(GFP_KERNEL | __GFP_DMA32 | __GFP_ZERO, TABLES_ORDER);
 	u64 *table, pa;
 
 	if (pages == NULL)
@@ -149,8 +150,9 @@ static bool wait_for(const struct cpu *cpu, unsigned tries)
 	return is_up(cpu);
 }
 
-/* False: nobody took the struct cpu, and nobody can any more. */
-static bool start(struct cpu *cpu, u32 id, u64 page_pa)
+/* 0; -ETIMEDOUT: nobody took the struct cpu, and nobody can any more; -EBUSY: it was taken, so it
+ * may still be used one day. */
+static int start(struct cpu *cpu, u32 id, u64 page_pa)
 {
 	u64 *mailbox = variable(page_pa, trampoline_cpu);
 
@@ -162,38 +164,48 @@ static bool start(struct cpu *cpu, u32 id, u64 page_pa)
 	if (!wait_for(cpu, 5))
 		apic_send_startup(id, page_pa);
 	if (wait_for(cpu, ANSWER_TRIES))
-		return true;
+		return 0;
 	/* Taken, but not through yet: very slow, or dead on the way. */
 	if (__atomic_exchange_n(mailbox, 0, __ATOMIC_ACQ_REL) != 0)
-		return false;
-	return wait_for(cpu, 20 * ANSWER_TRIES);
+		return -ETIMEDOUT;
+	return wait_for(cpu, 20 * ANSWER_TRIES) ? 0 : -EBUSY;
+}
+
+static int start_with(struct cpu *cpu, struct page *tables, u32 id)
+{
+	u64 page_pa = trampoline_pa();
+
+	int error;
+
+	prepare_trampoline(page_pa, tables);
+	error = start(cpu, id, page_pa);
+	if (error != 0)
+		return error;
+	__atomic_store_n(&nr_cpus, cpu->id + 1, __ATOMIC_RELEASE);
+	return 0;
 }
 
 int smp_start_cpu(u32 id, u32 node)
 {
-	u64 page_pa = trampoline_pa();
-	unsigned number = smp_nr_cpus();
 	struct page *tables;
 	struct cpu *cpu;
-	bool runs;
+	int error = -ENOMEM;
 
-	if (number >= mm_nr_cpus || page_pa == 0)
+	if (smp_nr_cpus() >= mm_nr_cpus || trampoline_pa() == 0)
 		return -ENOSPC;
-	cpu = cpu_create(number);
+	cpu = cpu_create(smp_nr_cpus());
 	tables = make_tables();
-	if (cpu == NULL || tables == NULL || !sched_add_cpu(cpu)) {
-		if (tables != NULL)
-			free_pages(tables, 2);
-		return -ENOMEM; /* what the CPU was to get stays: at boot, without memory */
+	if (cpu != NULL && tables != NULL && sched_add_cpu(cpu)) {
+		cpu->node = node;
+		error = start_with(cpu, tables, id);
 	}
-	cpu->node = node;
-	prepare_trampoline(page_pa, tables);
-	runs = start(cpu, id, page_pa);
-	free_pages(tables, 2);
-	if (!runs)
-		return -ETIMEDOUT;
-	__atomic_store_n(&nr_cpus, number + 1, __ATOMIC_RELEASE);
-	return 0;
+	if (tables != NULL && error != -EBUSY)
+		free_pages(tables, TABLES_ORDER);
+	if (cpu != NULL && error != 0 && error != -EBUSY) {
+		sched_remove_cpu(cpu);
+		cpu_destroy(cpu);
+	}
+	return error;
 }
 
 /* --- all of them --- */
@@ -209,7 +221,7 @@ static void start_others(const struct acpi_info *acpi)
 		if (c->apic_id == self)
 			continue;
 		error = smp_start_cpu(c->apic_id, c->node);
-		if (error == -ETIMEDOUT)
+		if (error == -ETIMEDOUT || error == -EBUSY)
 			log_warn(
 			    "smp: the CPU with APIC id %u does not answer; going on without it",
 			    c->apic_id);
@@ -299,6 +311,35 @@ void smp_call_others(void (*fn)(void *arg), void *arg)
 {
 	if (smp_nr_cpus() > 1)
 		call_cpus(MAX_CPUS, fn, arg);
+}
+
+/* --- drains --- */
+
+static unsigned nr_missed; /* A */
+
+/* Not in the middle of a fast path of mm/: what it works on is half done. */
+static void unless_in_fast_path(void *arg)
+{
+	void (**fn)(void) = arg;
+
+	if (mm_in_fast_path(cpu_self()->interrupted_ip))
+		__atomic_add_fetch(&nr_missed, 1, __ATOMIC_RELAXED);
+	else
+		(*fn)();
+}
+
+bool platform_on_other_cpus(void (*fn)(void))
+{
+	unsigned missed = smp_nr_cpus() > 1;
+
+	if (missed != 0 && !irq_is_enabled())
+		return false;
+	while (missed != 0) {
+		__atomic_store_n(&nr_missed, 0, __ATOMIC_RELAXED);
+		smp_call_others(unless_in_fast_path, &fn);
+		missed = __atomic_load_n(&nr_missed, __ATOMIC_RELAXED);
+	}
+	return true;
 }
 
 /* --- the end --- */

@@ -173,6 +173,7 @@ void trap_handle(struct trap_frame *f)
 	struct trap_recovery *r;
 
 	if (f->vector >= TRAP_FIRST_IRQ) {
+		cpu_self()->interrupted_ip = f->rip;
 		struct mm_context former = mm_context_enter(CONTEXT_INTERRUPTS);
 
 		irq_dispatch((unsigned)f->vector);

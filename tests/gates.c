@@ -3,14 +3,22 @@
  * does every layer's check hold? Caches are emptied first, so that the answer is exact.
  */
 #include <mm/mm.h>
+#include <mm/reclaim.h>
 #include <tests/test.h>
+
+static void shrink_here(void)
+{
+	slab_shrink_all();
+	drain_cpu_pages();
+}
 
 void test_usage_now(struct test_usage *out)
 {
 	struct mm_usage usage;
 
-	slab_shrink_all();
-	drain_cpu_pages();
+	(void)reclaim_pages(~0ull);
+	(void)platform_on_other_cpus(shrink_here);
+	shrink_here();
 	mm_usage(&usage);
 	out->pages = usage.used_pages;
 	out->objects = usage.live_objects;

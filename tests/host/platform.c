@@ -5,6 +5,7 @@
  */
 #include <lib/platform.h>
 #include <mm/context.h>
+#include <mm/platform.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
 
@@ -36,6 +37,13 @@ void platform_log(enum log_level level, const char *text, size_t len)
 {
 	if (level <= host_log_level)
 		printf("%.*s\n", (int)len, text);
+}
+
+/* Other threads are not interrupted for it: they must be out of the memory manager. */
+bool platform_on_other_cpus(void (*fn)(void))
+{
+	(void)fn;
+	return mm_nr_cpus == 1;
 }
 
 /* No exit handlers: nothing that runs there can be trusted now. */

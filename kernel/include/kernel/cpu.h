@@ -48,6 +48,7 @@ struct cpu {
 	u32 panic_depth;
 	struct mm_context context;      /* at MM_CONTEXT_OFFSET: mm_this() */
 	struct trap_recovery *recovery; /* NULL: exceptions are fatal */
+	u64 interrupted_ip;             /* where the latest interrupt came */
 	u32 apic_id, node;              /* C */
 	struct run_queue *run_queue;    /* C: kernel/sched.c */
 	struct kernel_stack stack[1 + NR_IST];

@@ -58,6 +58,10 @@ u64 pagetable_bits(u32 flags);
  */
 int pagetable_map(u64 va, u64 pa, u64 length, u64 bits);
 
+/* Takes the 4 KiB leaves of [va, va + length) out, all of which must be there. The tables above
+ * stay, and so do CPUs' translations: see tlb_shootdown(). */
+void pagetable_unmap(u64 va, u64 length);
+
 /* The entry of that level for va in the tables being built, its tables made as needed. NULL: no
  * memory, or a larger leaf is there. */
 u64 *pagetable_entry(u64 va, unsigned level);

@@ -49,9 +49,10 @@ void sched_move(void);
 struct cpu;
 struct trap_frame;
 
-void sched_init(void);               /* CPU 0: what runs becomes its first thread */
-bool sched_add_cpu(struct cpu *cpu); /* its run queue. False: no memory */
-_Noreturn void sched_run_cpu(void);  /* another CPU: what runs becomes its idle thread */
+void sched_init(void);                  /* CPU 0: what runs becomes its first thread */
+bool sched_add_cpu(struct cpu *cpu);    /* its run queue. False: no memory */
+void sched_remove_cpu(struct cpu *cpu); /* one that never ran */
+_Noreturn void sched_run_cpu(void);     /* another CPU: what runs becomes its idle thread */
 bool sched_cpu_runs(unsigned cpu);
 void sched_start_timer(void); /* this CPU's; the others' start with them */
 void sched_tick(void);        /* VECTOR_TIMER */

@@ -7,6 +7,9 @@
 #include <kernel/cpu.h>
 #include <lib/types.h>
 
+/* Lets the page allocator ask for the free ones. */
+void stack_init(void);
+
 /* The lowest address of CPU_STACK_SIZE bytes, or 0 without memory. Interrupts may be off. */
 u64 stack_alloc(void);
 void stack_free(u64 base);

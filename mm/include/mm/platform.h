@@ -60,3 +60,10 @@ struct page;
  */
 typedef u64 (*platform_page_source)(void *context, u64 length, u64 align);
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context);
+
+/*
+ * Runs fn on every other CPU, with interrupts off and not in the middle of a fast path, so that it
+ * may touch both contexts of its CPU; returns when all have. fn may run there more than once.
+ * False: this CPU can't wait for others now (its interrupts are off).
+ */
+bool platform_on_other_cpus(void (*fn)(void));

@@ -1,0 +1,132 @@
+/*
+ * Mutexes and wait queues, both a list of waiting threads under a spinlock.
+ *
+ *   M1  a mutex with waiters has an owner: unlock hands it over instead of letting it go, so nobody
+ *       overtakes
+ *   M2  a waiter is on one list from before it sleeps until its waker took it off
+ *
+ * The waiter's record lies on its own stack: it cannot return before it was taken off (M2).
+ */
+#include <kernel/sched.h>
+#include <kernel/sync.h>
+#include <lib/assert.h>
+
+struct waiter {
+	struct thread *thread;
+	bool listed; /* L */
+	struct list link;
+};
+
+/* Sleeps as a member of the list. Called and returns with the lock held. The record is the caller's,
+ * because compilers warn of a local one that may stay listed (M2 says that it does not). */
+static __noinline void sleep_as(struct waiter *w, struct spinlock *lock, struct list *waiters,
+                                u64 *flags)
+{
+	*w = (struct waiter){.thread = thread_self(), .listed = true};
+	list_push_back(waiters, &w->link);
+	while (w->listed) {
+		thread_prepare_wait();
+		spin_unlock_irq(lock, *flags);
+		thread_wait();
+		*flags = spin_lock_irq(lock);
+	}
+}
+
+/* Takes the longest waiter off, and wakes it; NULL: there is none. The lock is held. */
+static struct thread *wake_first(struct list *waiters)
+{
+	struct waiter *w;
+	struct thread *t;
+
+	if (list_is_empty(waiters))
+		return NULL;
+	w = list_first(waiters, struct waiter, link);
+	t = w->thread;
+	list_remove(&w->link);
+	w->listed = false;
+	thread_wake(t);
+	return t;
+}
+
+void mutex_init(struct mutex *m, const char *name)
+{
+	spin_init(&m->lock, name);
+	m->owner = NULL;
+	list_init(&m->waiters);
+}
+
+bool mutex_try_lock(struct mutex *m)
+{
+	u64 flags = spin_lock_irq(&m->lock);
+	bool taken = m->owner == NULL;
+
+	if (taken)
+		m->owner = thread_self();
+	spin_unlock_irq(&m->lock, flags);
+	return taken;
+}
+
+void mutex_lock(struct mutex *m)
+{
+	struct thread *self = thread_self();
+	u64 flags = spin_lock_irq(&m->lock);
+	struct waiter w;
+
+	if (m->owner == self)
+		panic("mutex: taken again by its owner: %s", m->lock.name);
+	if (m->owner == NULL)
+		m->owner = self;
+	else
+		sleep_as(&w, &m->lock, &m->waiters, &flags); /* M1: it is ours then */
+	assert(m->owner == self);
+	spin_unlock_irq(&m->lock, flags);
+}
+
+void mutex_unlock(struct mutex *m)
+{
+	u64 flags = spin_lock_irq(&m->lock);
+
+	if (m->owner != thread_self())
+		panic("mutex: released by another than its owner: %s", m->lock.name);
+	m->owner = wake_first(&m->waiters);
+	spin_unlock_irq(&m->lock, flags);
+}
+
+bool mutex_is_held(const struct mutex *m)
+{
+	return __atomic_load_n(&m->owner, __ATOMIC_RELAXED) == thread_self();
+}
+
+void wait_queue_init(struct wait_queue *q, const char *name)
+{
+	spin_init(&q->lock, name);
+	list_init(&q->waiters);
+}
+
+u64 wait_lock(struct wait_queue *q)
+{
+	return spin_lock_irq(&q->lock);
+}
+
+void wait_unlock(struct wait_queue *q, u64 flags)
+{
+	spin_unlock_irq(&q->lock, flags);
+}
+
+void wait_sleep(struct wait_queue *q, u64 *flags)
+{
+	struct waiter w;
+
+	sleep_as(&w, &q->lock, &q->waiters, flags);
+}
+
+void wake_one_locked(struct wait_queue *q)
+{
+	(void)wake_first(&q->waiters);
+}
+
+void wake_all_locked(struct wait_queue *q)
+{
+	while (wake_first(&q->waiters) != NULL)
+		;
+}

@@ -1,0 +1,109 @@
+/* The other CPUs: numbers, calls, translations, and one that does not answer. */
+#include <kernel/apic.h>
+#include <kernel/cpu.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
+#include <lib/platform.h>
+#include <mm/context.h>
+#include <tests/test.h>
+
+TEST(smp, numbers_are_dense_and_apic_ids_differ)
+{
+	for (unsigned i = 0; i < smp_nr_cpus(); i++) {
+		ASSERT_NOT_NULL(cpu_of(i));
+		EXPECT_EQ(cpu_of(i)->id, i);
+		for (unsigned k = 0; k < i; k++)
+			EXPECT_NE(cpu_of(i)->apic_id, cpu_of(k)->apic_id);
+	}
+	EXPECT_NULL(cpu_of(smp_nr_cpus()));
+	EXPECT_NULL(cpu_of(MAX_CPUS));
+}
+
+TEST(smp, all_that_the_tables_list_run)
+{
+	EXPECT_EQ(smp_nr_cpus(), mm_nr_cpus);
+}
+
+struct visit {
+	u32 nr;
+	u8 seen[MAX_CPUS];
+	bool in_interrupt_context;
+};
+
+static void visit(void *arg)
+{
+	struct visit *v = arg;
+
+	__atomic_add_fetch(&v->nr, 1, __ATOMIC_RELAXED);
+	v->seen[cpu_id()]++;
+	if (mm_this(id) != cpu_id() * NR_CONTEXT_KINDS + CONTEXT_INTERRUPTS)
+		v->in_interrupt_context = false;
+}
+
+TEST(smp, calls_reach_those_that_are_meant)
+{
+	struct visit v = {.in_interrupt_context = true};
+
+	smp_call_others(visit, &v);
+	EXPECT_EQ(v.nr, smp_nr_cpus() - 1);
+	EXPECT_EQ(v.seen[cpu_id()], 0);
+	for (unsigned i = 0; i < smp_nr_cpus(); i++) {
+		smp_call(i, visit, &v);
+		EXPECT_EQ(v.seen[i], i == cpu_id() ? 1 : 2);
+	}
+	EXPECT_TRUE(v.in_interrupt_context);
+}
+
+static void call_all(void *arg)
+{
+	for (u32 i = 0; i < 20; i++)
+		smp_call_others(visit, arg);
+}
+
+TEST(smp, calls_in_all_directions_at_once)
+{
+	struct visit v = {.nr = 0};
+	struct thread *t[8];
+	unsigned nr = smp_nr_cpus() < 8 ? smp_nr_cpus() : 8;
+
+	for (unsigned i = 0; i < nr; i++)
+		t[i] = thread_create(i, call_all, &v, "calls");
+	for (unsigned i = 0; i < nr; i++)
+		thread_join(t[i]);
+	EXPECT_EQ(v.nr, 20 * nr * (smp_nr_cpus() - 1));
+}
+
+TEST(smp, a_cpu_that_does_not_answer)
+{
+	unsigned room = mm_nr_cpus;
+
+	if (!apic_is_present()) {
+		test_skip("this machine has no local APIC");
+		return;
+	}
+	EXPECT_EQ(smp_start_cpu(0xe7, 0), -ENOSPC); /* all are there */
+	mm_nr_cpus = smp_nr_cpus() + 1;
+	EXPECT_EQ(smp_start_cpu(0xe7, 0), -ETIMEDOUT);
+	mm_nr_cpus = room;
+	EXPECT_EQ(smp_nr_cpus(), room);
+	EXPECT_NULL(cpu_of(room));
+}
+
+static u32 nr_drained;
+
+static void count_drain(void)
+{
+	__atomic_add_fetch(&nr_drained, 1, __ATOMIC_RELAXED);
+}
+
+TEST(smp, other_cpus_do_what_the_memory_manager_asks)
+{
+	u64 flags;
+
+	nr_drained = 0;
+	EXPECT_TRUE(platform_on_other_cpus(count_drain));
+	EXPECT_GE(nr_drained, smp_nr_cpus() - 1);
+	flags = irq_save();
+	EXPECT_EQ(platform_on_other_cpus(count_drain), smp_nr_cpus() == 1);
+	irq_restore(flags);
+}

@@ -1,0 +1,272 @@
+/* Threads, and what they wait with. */
+#include <kernel/cpu.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
+#include <kernel/stack.h>
+#include <kernel/sync.h>
+#include <lib/platform.h>
+#include <mm/mm.h>
+#include <tests/test.h>
+
+static unsigned other_cpu(void)
+{
+	return smp_nr_cpus() - 1;
+}
+
+static void add_one(void *arg)
+{
+	__atomic_add_fetch((u32 *)arg, 1, __ATOMIC_RELAXED);
+}
+
+TEST(thread, runs_and_is_joined)
+{
+	u32 n = 0;
+	struct thread *t = thread_create(0, add_one, &n, "one");
+
+	ASSERT_NOT_NULL(t);
+	EXPECT_STREQ(thread_name(t), "one");
+	thread_join(t);
+	EXPECT_EQ(n, 1);
+}
+
+TEST(thread, on_every_cpu)
+{
+	struct thread *t[64];
+	u32 n = 0, nr = 0;
+
+	for (unsigned cpu = 0; cpu < smp_nr_cpus() && nr < 64; cpu++, nr++)
+		t[nr] = thread_create(cpu, add_one, &n, "each");
+	for (unsigned i = 0; i < nr; i++) {
+		ASSERT_NOT_NULL(t[i]);
+		thread_join(t[i]);
+	}
+	EXPECT_EQ(n, nr);
+}
+
+TEST(thread, for_a_cpu_that_is_not_there)
+{
+	EXPECT_NULL(thread_create(smp_nr_cpus(), add_one, NULL, "nowhere"));
+	EXPECT_NULL(thread_create(MAX_CPUS, add_one, NULL, "nowhere"));
+}
+
+struct where {
+	unsigned cpu;
+	bool on_thread_stack, interrupts;
+};
+
+static void look_around(void *arg)
+{
+	struct where *w = arg;
+
+	w->cpu = cpu_id();
+	w->on_thread_stack = stack_contains((u64)__builtin_frame_address(0), 8);
+	w->interrupts = irq_is_enabled();
+}
+
+TEST(thread, has_its_cpu_a_stack_and_interrupts)
+{
+	struct where w = {MAX_CPUS, false, false};
+
+	thread_join(thread_create(other_cpu(), look_around, &w, "looks"));
+	EXPECT_EQ(w.cpu, other_cpu());
+	EXPECT_TRUE(w.on_thread_stack);
+	EXPECT_TRUE(w.interrupts);
+}
+
+static void sleep_30(void *arg)
+{
+	struct sched_stats before, after;
+
+	sched_stats(cpu_id(), &before);
+	thread_sleep(30);
+	sched_stats(cpu_id(), &after);
+	*(u64 *)arg = after.nr_ticks - before.nr_ticks;
+}
+
+TEST(thread, sleeps_as_long_as_it_should)
+{
+	u64 ticks = 0;
+
+	thread_join(thread_create(THREAD_ANY_CPU, sleep_30, &ticks, "sleeper"));
+	EXPECT_GE(ticks, 3);
+}
+
+/* --- pre-emption --- */
+
+static volatile bool stop;
+
+static void spin(void *arg)
+{
+	while (!stop)
+		(*(volatile u64 *)arg)++;
+}
+
+TEST(thread, who_does_not_yield_is_pre_empted)
+{
+	volatile u64 a = 0, b = 0;
+	struct thread *first, *second;
+	struct sched_stats stats;
+
+	stop = false;
+	first = thread_create(other_cpu(), spin, (void *)&a, "first");
+	second = thread_create(other_cpu(), spin, (void *)&b, "second");
+	while (a == 0 || b == 0)
+		thread_sleep(10);
+	stop = true;
+	thread_join(first);
+	thread_join(second);
+	sched_stats(other_cpu(), &stats);
+	EXPECT_GT(stats.nr_preempted, 0);
+}
+
+TEST(thread, stays_when_it_said_so)
+{
+	volatile u64 n = 0;
+	struct thread *t;
+	struct sched_stats before, after;
+
+	stop = false;
+	sched_stay();
+	t = thread_create(0, spin, (void *)&n, "waits");
+	sched_stats(0, &before);
+	do { /* three ticks pass here, and it does not run */
+		sched_stats(0, &after);
+	} while (after.nr_ticks < before.nr_ticks + 3);
+	EXPECT_EQ(n, 0);
+	sched_move();
+	stop = true;
+	thread_join(t);
+}
+
+/* --- mutexes and wait queues --- */
+
+#define ROUNDS 2000u
+
+struct shared {
+	struct mutex mutex;
+	u64 a, b;
+	u32 nr_torn;
+};
+
+static void count_under_mutex(void *arg)
+{
+	struct shared *s = arg;
+
+	for (u32 i = 0; i < ROUNDS; i++) {
+		mutex_lock(&s->mutex);
+		s->nr_torn += s->a != s->b;
+		s->a++;
+		if (i % 64 == 0)
+			thread_yield();
+		s->b++;
+		mutex_unlock(&s->mutex);
+	}
+}
+
+TEST(thread, a_mutex_lets_one_in)
+{
+	struct shared s = {.a = 0};
+	struct thread *t[4];
+
+	mutex_init(&s.mutex, "test");
+	for (u32 i = 0; i < 4; i++)
+		t[i] = thread_create(i % smp_nr_cpus(), count_under_mutex, &s, "counts");
+	for (u32 i = 0; i < 4; i++)
+		thread_join(t[i]);
+	EXPECT_EQ(s.a, 4 * ROUNDS);
+	EXPECT_EQ(s.b, 4 * ROUNDS);
+	EXPECT_EQ(s.nr_torn, 0);
+}
+
+TEST(thread, mutexes_notice_misuse)
+{
+	struct mutex m;
+
+	mutex_init(&m, "test");
+	EXPECT_TRUE(mutex_try_lock(&m));
+	EXPECT_FALSE(mutex_try_lock(&m));
+	EXPECT_TRUE(mutex_is_held(&m));
+	EXPECT_PANIC("mutex: taken again by its owner: test", mutex_lock(&m));
+	spin_init(&m.lock, "test"); /* a panic leaves what was held */
+	mutex_unlock(&m);
+	EXPECT_FALSE(mutex_is_held(&m));
+	EXPECT_PANIC("mutex: released by another than its owner: test", mutex_unlock(&m));
+}
+
+struct channel {
+	struct wait_queue queue;
+	u32 full, value;
+	u64 sum;
+};
+
+static void send_all(void *arg)
+{
+	struct channel *c = arg;
+
+	for (u32 i = 1; i <= ROUNDS; i++) {
+		u64 flags = wait_lock(&c->queue);
+
+		while (c->full)
+			wait_sleep(&c->queue, &flags);
+		c->full = 1;
+		c->value = i;
+		wake_all_locked(&c->queue);
+		wait_unlock(&c->queue, flags);
+	}
+}
+
+static void receive_all(void *arg)
+{
+	struct channel *c = arg;
+
+	for (u32 i = 1; i <= ROUNDS; i++) {
+		u64 flags = wait_lock(&c->queue);
+
+		while (!c->full)
+			wait_sleep(&c->queue, &flags);
+		c->full = 0;
+		c->sum += c->value;
+		wake_one_locked(&c->queue);
+		wait_unlock(&c->queue, flags);
+	}
+}
+
+TEST(thread, wait_queues_lose_no_wake_up)
+{
+	struct channel c = {.full = 0};
+	struct thread *sender, *receiver;
+
+	wait_queue_init(&c.queue, "test");
+	sender = thread_create(0, send_all, &c, "sender");
+	receiver = thread_create(other_cpu(), receive_all, &c, "receiver");
+	thread_join(sender);
+	thread_join(receiver);
+	EXPECT_EQ(c.sum, (u64)ROUNDS * (ROUNDS + 1) / 2);
+}
+
+/* --- stacks --- */
+
+static void overflow(void *arg)
+{
+	volatile u8 big[CPU_STACK_SIZE];
+
+	big[0] = 1; /* the lowest byte: beyond the stack */
+	*(u8 *)arg = big[0];
+}
+
+static void expect_overflow(void *arg)
+{
+	struct trap_frame frame;
+	u8 byte;
+
+	*(bool *)arg = trap_expect(overflow, &byte, &frame) && frame.vector == TRAP_DOUBLE_FAULT &&
+	               stack_is_guard(frame.cr2);
+}
+
+TEST(thread, a_stack_overflow_is_caught)
+{
+	bool caught = false;
+
+	thread_join(thread_create(other_cpu(), expect_overflow, &caught, "deep"));
+	EXPECT_TRUE(caught);
+}
