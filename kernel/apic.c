@@ -193,3 +193,8 @@ void apic_timer_start(unsigned hz)
 	write(REG_TIMER, TIMER_PERIODIC | VECTOR_TIMER);
 	write(REG_INITIAL_COUNT, (u32)(ticks_per_second / hz));
 }
+
+void apic_timer_stop(void)
+{
+	write(REG_INITIAL_COUNT, 0);
+}

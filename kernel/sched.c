@@ -11,10 +11,14 @@
  * path of mm/ (mm_in_fast_path()), whose per-CPU state is half done there.
  *
  *   S1  a thread is on its CPU's ready list exactly when READY, on its sleepers' list only when
- * BLOCKED S2  the current thread of a CPU is RUNNING, or BLOCKED or DEAD or READY on its way out S3
- * a dead thread's stack is given back by the next thread, which no longer stands on it
+ * BLOCKED
  *
- * Cost: a switch is a dozen memory accesses; a tick looks at the sleepers whose time has come.
+ *   S2  the current thread of a CPU is RUNNING, or BLOCKED or DEAD or READY on its way out
+ *
+ *   S3  a dead thread's stack is given back by the next thread, which no longer stands on it
+ *
+ * Cost: a switch is a dozen memory accesses; a tick looks at the sleepers whose time has come. A
+ * CPU that idles has its timer off.
  */
 #include <kernel/apic.h>
 #include <kernel/cpu.h>
@@ -56,6 +60,7 @@ struct run_queue {
 	struct thread *dead;           /* its own CPU: waits for its stack to be given back */
 	unsigned cpu, nr_threads;      /* C; Q */
 	bool resched, running;         /* A */
+	bool ticking;                  /* its own CPU: the timer is on */
 	u64 ticks, nr_switches, nr_preempted, nr_deferred;
 	struct thread first; /* the idle thread, or CPU 0's first */
 };
@@ -113,6 +118,19 @@ static void bury(struct run_queue *q)
 		thread_wake(joiner);
 }
 
+/* A CPU with nothing to run and nobody to wake needs no ticks: they would cost emulated machines
+ * more than all else. */
+static void set_timer(struct run_queue *q)
+{
+	bool wanted = has_timer && (q->current != q->idle || !list_is_empty(&q->sleeping));
+
+	if (wanted && !q->ticking)
+		apic_timer_start(SCHED_HZ);
+	else if (!wanted && q->ticking)
+		apic_timer_stop();
+	q->ticking = wanted;
+}
+
 /* The next thread runs. Interrupts off; returns when this one is chosen again. */
 static void schedule(void)
 {
@@ -133,6 +151,7 @@ static void schedule(void)
 	to->state = THREAD_RUNNING;
 	q->current = to;
 	q->nr_switches += from != to;
+	set_timer(q);
 	spin_unlock(&q->lock);
 	if (from == to)
 		return;
@@ -403,7 +422,8 @@ static void idle_loop(void)
 {
 	for (;;) {
 		(void)irq_save();
-		if (!list_is_empty(&this_queue()->ready))
+		/* Again: the end of the last one may have woken another. */
+		while (!list_is_empty(&this_queue()->ready))
 			schedule();
 		__asm__ volatile("sti; hlt" : : : "memory");
 	}
@@ -455,8 +475,6 @@ void sched_remove_cpu(struct cpu *cpu)
 
 _Noreturn void sched_run_cpu(void)
 {
-	if (has_timer)
-		apic_timer_start(SCHED_HZ);
 	__atomic_store_n(&this_queue()->running, true, __ATOMIC_RELEASE);
 	idle_loop();
 	__builtin_unreachable();
@@ -471,8 +489,11 @@ bool sched_cpu_runs(unsigned cpu)
 
 void sched_start_timer(void)
 {
+	u64 flags = irq_save();
+
 	has_timer = true;
-	apic_timer_start(SCHED_HZ);
+	set_timer(this_queue());
+	irq_restore(flags);
 }
 
 void sched_stats(unsigned cpu, struct sched_stats *out)

@@ -54,9 +54,15 @@ TEST(smp, calls_reach_those_that_are_meant)
 	EXPECT_TRUE(v.in_interrupt_context);
 }
 
+/* Fewer where each has many to call: an emulator runs them in turn. */
+static u32 rounds(void)
+{
+	return 1 + 40 / smp_nr_cpus();
+}
+
 static void call_all(void *arg)
 {
-	for (u32 i = 0; i < 20; i++)
+	for (u32 i = 0; i < rounds(); i++)
 		smp_call_others(visit, arg);
 }
 
@@ -70,7 +76,7 @@ TEST(smp, calls_in_all_directions_at_once)
 		t[i] = thread_create(i, call_all, &v, "calls");
 	for (unsigned i = 0; i < nr; i++)
 		thread_join(t[i]);
-	EXPECT_EQ(v.nr, 20 * nr * (smp_nr_cpus() - 1));
+	EXPECT_EQ(v.nr, rounds() * nr * (smp_nr_cpus() - 1));
 }
 
 TEST(smp, a_cpu_that_does_not_answer)

@@ -37,6 +37,7 @@ void apic_send_startup(u32 id, u64 page_pa); /* page_pa: below 1 MiB */
 bool apic_timer_calibrate(void);
 /* This CPU's timer gives VECTOR_TIMER so often a second from now on. */
 void apic_timer_start(unsigned hz);
+void apic_timer_stop(void);
 
 /* --- I/O APICs, kernel/ioapic.c --- */
 
