@@ -40,6 +40,8 @@ static const struct option table[] = {
      "run the benchmarks that match (a name, * and ?; default: all), then end"},
     {"replay", "=ENGINE", TEXT, NO_FLAG, AT(replay), 0, 0,
      "replay the trace given as boot module on this allocator (kmalloc), then end"},
+    {"stress", "=SECONDS", NUMBER, NO_FLAG, AT(stress), 1, 1000000,
+     "allocate and free on all CPUs and in interrupts for so long, then end"},
     {"monitor", "", FLAG, AT(monitor), 0, 0, 0, "answer at a prompt (the default)"},
     {"mem", "=SIZE", SIZE, NO_FLAG, AT(mem), 1, UINT64_MAX,
      "use no memory at or above this address (default: all)"},

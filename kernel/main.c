@@ -20,6 +20,7 @@
 #include <lib/log.h>
 #include <lib/platform.h>
 #include <tests/bench/bench.h>
+#include <tests/kernel/stress.h>
 #include <tests/test.h>
 
 _Noreturn void kernel_main(u32 magic, u64 info_pa);
@@ -55,6 +56,13 @@ static _Noreturn void run_replay(const struct options *o)
 	machine_exit(replay_run(boot_info(), o->replay) == 0 ? MACHINE_PASS : MACHINE_FAIL);
 }
 
+static _Noreturn void run_stress(const struct options *o)
+{
+	bool passed = stress_for(o->has_seed ? o->seed : cycles(), o->stress);
+
+	machine_exit(passed ? MACHINE_PASS : MACHINE_FAIL);
+}
+
 static _Noreturn void run(const struct options *o)
 {
 	if (o->test)
@@ -63,6 +71,8 @@ static _Noreturn void run(const struct options *o)
 		run_benches(o);
 	if (o->replay[0])
 		run_replay(o);
+	if (o->stress != 0)
+		run_stress(o);
 	monitor_run(boot_info());
 }
 

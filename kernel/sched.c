@@ -70,7 +70,8 @@ void thread_start(void);
 _Noreturn void thread_main(void);
 
 static struct run_queue queue0;
-static bool has_timer; /* CPU 0's runs: the others start theirs */
+static void (*tick_hook)(void); /* A */
+static bool has_timer;          /* CPU 0's runs: the others start theirs */
 
 static struct run_queue *this_queue(void)
 {
@@ -122,7 +123,8 @@ static void bury(struct run_queue *q)
  * more than all else. */
 static void set_timer(struct run_queue *q)
 {
-	bool wanted = has_timer && (q->current != q->idle || !list_is_empty(&q->sleeping));
+	bool wanted = has_timer && (q->current != q->idle || !list_is_empty(&q->sleeping) ||
+	                            q->cpu == 0); /* it keeps the time */
 
 	if (wanted && !q->ticking)
 		apic_timer_start(SCHED_HZ);
@@ -370,9 +372,20 @@ static void wake_sleepers(struct run_queue *q)
 	}
 }
 
+u64 sched_milliseconds(void)
+{
+	return __atomic_load_n(&queue0.ticks, __ATOMIC_RELAXED) * 1000 / SCHED_HZ;
+}
+
+void sched_set_tick_hook(void (*hook)(void))
+{
+	__atomic_store_n(&tick_hook, hook, __ATOMIC_RELEASE);
+}
+
 void sched_tick(void)
 {
 	struct run_queue *q = this_queue();
+	void (*hook)(void) = __atomic_load_n(&tick_hook, __ATOMIC_ACQUIRE);
 
 	spin_lock(&q->lock);
 	q->ticks++;
@@ -380,6 +393,8 @@ void sched_tick(void)
 	if (!list_is_empty(&q->ready))
 		__atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
 	spin_unlock(&q->lock);
+	if (hook != NULL)
+		hook();
 }
 
 void sched_resched(void)

@@ -21,6 +21,7 @@ struct options {
 	u64 seed;
 	u64 mem; /* bytes; usable memory at or above this address is not used */
 	u64 maxcpus;
+	u64 stress;      /* seconds; 0: no stress */
 	u64 loglevel;    /* 0 … 7 */
 	u32 nr_problems; /* words that were reported and ignored */
 };

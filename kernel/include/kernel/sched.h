@@ -44,6 +44,12 @@ void thread_wake(struct thread *t);
 void sched_stay(void);
 void sched_move(void);
 
+/* Milliseconds since CPU 0's timer started: its ticks. */
+u64 sched_milliseconds(void);
+
+/* For tests: called at every tick of every CPU, in the interrupt. NULL: nothing is. */
+void sched_set_tick_hook(void (*hook)(void));
+
 /* --- for kernel/smp.c, kernel/trap.c, kernel/main.c --- */
 
 struct cpu;
