@@ -8,6 +8,8 @@
 #include <kernel/machine.h>
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
+#include <kernel/sched.h>
+#include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <lib/log.h>
 #include <lib/string.h>
@@ -50,13 +52,27 @@ static void print_interrupts(void)
 	kprintf(" unexpected: %llu\n", (unsigned long long)irq_spurious_count());
 }
 
+static void print_cpus(void)
+{
+	for (unsigned i = 0; i < smp_nr_cpus(); i++) {
+		struct sched_stats s;
+
+		sched_stats(i, &s);
+		kprintf(
+		    "CPU %u: APIC id %u, node %u; %u threads, %lu switches, %lu pre-emptions, %lu "
+		    "put off\n",
+		    i, cpu_of(i)->apic_id, cpu_of(i)->node, s.nr_threads, s.nr_switches,
+		    s.nr_preempted, s.nr_deferred);
+	}
+}
+
 int monitor_cpu(int argc, char **argv)
 {
 	const struct cpu_features *f = &cpu_features;
 
 	(void)argc;
 	(void)argv;
-	kprintf("CPU %u: %s%s%s, %u physical and %u virtual address bits\n", cpu_id(), f->vendor,
+	kprintf("%s%s%s, %u physical and %u virtual address bits\n", f->vendor,
 	        f->brand[0] != '\0' ? " " : "", f->brand, f->phys_bits, f->virt_bits);
 	kprintf("features:");
 	print_feature(f->nx, "nx");
@@ -66,6 +82,7 @@ int monitor_cpu(int argc, char **argv)
 	print_feature(f->smap, "smap");
 	print_feature(f->umip, "umip");
 	kprintf("\n");
+	print_cpus();
 	print_interrupts();
 	return 0;
 }
