@@ -17,8 +17,9 @@ struct waiter {
 	struct list link;
 };
 
-/* Sleeps as a member of the list. Called and returns with the lock held. The record is the caller's,
- * because compilers warn of a local one that may stay listed (M2 says that it does not). */
+/* Sleeps as a member of the list. Called and returns with the lock held. The record is the
+ * caller's, because compilers warn of a local one that may stay listed (M2 says that it does not).
+ */
 static __noinline void sleep_as(struct waiter *w, struct spinlock *lock, struct list *waiters,
                                 u64 *flags)
 {
