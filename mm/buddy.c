@@ -237,6 +237,22 @@ static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned ord
 		b->nr_merges += release_large(b, pfn, order) - order;
 }
 
+/* Blocks of the highest order from start on, while they fit: they merge with nothing. Returns where
+ * they end. A terabyte's are a thousand. */
+static u32 release_largest(struct buddy *b, u32 start, u32 end)
+{
+	const u32 size = block_pages(MAX_ORDER), word = free_word(b, MAX_ORDER), first = start;
+	struct page *map = b->map;
+
+	for (; end - start >= size; start += size) {
+		if (pageblock_state(b, start) == PAGEBLOCK_UNKNOWN)
+			set_pageblock_state(b, start, PAGEBLOCK_HEAD);
+		push(b, map, start, MAX_ORDER, size, word);
+	}
+	b->nr_free_pages += start - first;
+	return start;
+}
+
 /* [start, end), already vouched for or inside blocks of ours, becomes free in the largest blocks it
  * can hold. */
 static void release_range(struct buddy *b, u32 start, u32 end)
@@ -244,6 +260,10 @@ static void release_range(struct buddy *b, u32 start, u32 end)
 	while (start < end) {
 		unsigned order = largest_order(start, end - start);
 
+		if (order == MAX_ORDER) {
+			start = release_largest(b, start, end);
+			continue;
+		}
 		vouch(b, start, order);
 		release_block(b, start, order);
 		start += block_pages(order);

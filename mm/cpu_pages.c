@@ -98,6 +98,23 @@ struct page *cpu_pages_alloc(struct zone *z, unsigned order)
 	return page;
 }
 
+struct page *cpu_pages_alloc_near(unsigned order)
+{
+	u64 flags = irq_save();
+	struct cpu_pages *cpu = mm_this(pages);
+	struct page *page = NULL;
+
+	for (unsigned rank = 0; rank < cpu->nr_zones && page == NULL; rank++) {
+		struct page_stack *s = &cpu->stack[rank][order];
+
+		page = page_stack_pop(s, order);
+		if (page == NULL)
+			page = refill_and_pop(s, cpu->zone[rank], order);
+	}
+	irq_restore(flags);
+	return page;
+}
+
 void cpu_pages_free(struct page *page, unsigned order)
 {
 	struct zone *z = page_zone(page);
@@ -170,7 +187,8 @@ static void init_stacks(struct cpu_pages *cpu, unsigned rank)
 static void init_context(struct cpu_pages *cpu)
 {
 	cpu->node = 0;
-	cpu->zone = &zone_table[0];
+	cpu->nr_zones = 0;
+	cpu->zone[0] = &zone_table[0];
 	cpu->nr_refills = cpu->nr_drains = 0;
 	for (unsigned id = 0; id < MAX_ZONES; id++)
 		cpu->of_zone[id] = always_full;
@@ -191,16 +209,13 @@ void cpu_pages_init(struct bootmem *boot)
 
 static void choose_zones(struct cpu_pages *cpu)
 {
-	unsigned rank = 0;
-
 	for (unsigned kind = NR_ZONE_KINDS; kind-- > 0;) {
-		unsigned id = ZONE_ID(cpu->node, kind);
+		struct zone *z = &zone_table[ZONE_ID(cpu->node, kind)];
 
-		if (zone_table[id].buddy.nr_managed_pages == 0)
+		if (z->buddy.nr_managed_pages == 0)
 			continue;
-		if (rank == 0)
-			cpu->zone = &zone_table[id];
-		cpu->of_zone[id] = cpu->stack[rank++];
+		cpu->of_zone[z->id] = cpu->stack[cpu->nr_zones];
+		cpu->zone[cpu->nr_zones++] = z;
 	}
 }
 

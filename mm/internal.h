@@ -36,10 +36,11 @@ struct page_stack {
 struct cpu_pages {
 	struct page_stack stack[NR_ZONE_KINDS][CPU_PAGE_ORDERS]; /* the highest zone's first */
 	struct page_stack
-	    *of_zone[MAX_ZONES];   /* C: by zone id; always full ones where nothing is cached */
-	struct zone *zone;         /* C: the highest with memory in the node */
-	unsigned node;             /* C: the CPU's own */
-	u64 nr_refills, nr_drains; /* X: trips to the zones */
+	    *of_zone[MAX_ZONES]; /* C: by zone id; always full ones where nothing is cached */
+	struct zone *zone[NR_ZONE_KINDS]; /* C: those of the node with memory, the highest first */
+	unsigned nr_zones;                /* C */
+	unsigned node;                    /* C: the CPU's own */
+	u64 nr_refills, nr_drains;        /* X: trips to the zones */
 	struct page *slot[NR_ZONE_KINDS][CPU_PAGE_SLOTS]; /* X */
 } __aligned(64);
 
@@ -93,6 +94,7 @@ static __always_inline bool page_stack_push(struct page_stack *s, struct page *p
  * back. Any zone, order < CPU_PAGE_ORDERS, any context.
  */
 struct page *cpu_pages_alloc(struct zone *z, unsigned order);
+struct page *cpu_pages_alloc_near(unsigned order); /* of any zone of the node, the highest first */
 void cpu_pages_free(struct page *page, unsigned order);
 
 /* Up to n of the single pages that this context holds of its highest zone. */

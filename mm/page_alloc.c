@@ -132,14 +132,14 @@ static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 	struct page *page = NULL;
 
 	if (likely(!(gfp & GFP_PLACED)))
-		page = zone_alloc(mm_this(pages)->zone, order);
+		page = zone_alloc(mm_this(pages)->zone[0], order);
 	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
 }
 
-/* An empty stack: from the highest zone in the common case. */
+/* An empty stack: a trip to its zone in the common case, or what is below it in the node. */
 static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
 {
-	struct page *page = cpu_pages_alloc(mm_this(pages)->zone, order);
+	struct page *page = cpu_pages_alloc_near(order);
 
 	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
 }
