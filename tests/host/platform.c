@@ -15,7 +15,7 @@
 #define STATUS_PANIC 37
 
 _Thread_local unsigned host_cpu_id;
-_Thread_local bool host_irq_off;
+_Thread_local volatile bool host_irq_off, host_irq_attention;
 _Thread_local struct mm_context host_mm_context;
 enum log_level host_log_level = LOG_INFO;
 
