@@ -7,7 +7,8 @@
  * thread's allocation finds its own, whole; it never sees the half-done ones. Code in one context
  * runs one at a time: handlers do not nest (interrupts are off in them), and the scheduler must not
  * switch threads while the interrupted instruction lies in a fast path (mm_in_fast_path()). Slow
- * paths turn interrupts off, and may then touch both contexts of their own CPU.
+ * paths turn interrupts off; a thread's may then touch both contexts of its CPU, a handler's its
+ * own alone, because it may have stopped a thread in the middle of a fast path.
  *
  * The platform keeps the current context's words where one instruction reads them (mm_this() of
  * <mm/platform.h>: %gs in the kernel, thread-local on the host) and calls mm_context_enter() around
