@@ -215,6 +215,19 @@ class Sources(Scratch):
             self.assertTrue(os.path.exists(os.path.join(self.folder, "include", header)),
                             "<%s>: tests/bench/linux/compat.h must stand for it (COMPAT in tools/linux_kernel.py)" % header)
 
+    def test_no_benchmark_of_linux_alone_is_in_a_shared_source(self):
+        """What Strata measures in its own way stands in a file of its own, as page_states_bench.c does."""
+        def names(sources):
+            found = []
+            for source in sources:
+                with open(source) as f:
+                    found += re.findall(r"^BENCH(?:_OWN)?\((\w+)", f.read(), re.M)
+            return set(found)
+        shared, own = names(kernel.SHARED), names(os.path.join(kernel.SOURCES, source) for source in kernel.OWN)
+        self.assertIn("alloc_pages_bulk64_per_page", shared)
+        self.assertIn("alloc_pages_pair_order0_worst_state", own)
+        self.assertEqual(shared & own, set())
+
     def test_a_second_layout_changes_no_source(self):
         kernel.lay_out(self.folder)
         kernel.lay_out(self.folder)
