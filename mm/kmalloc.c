@@ -59,7 +59,9 @@ static size_t class_align(unsigned class)
 
 size_t kmalloc_class_size(size_t size)
 {
-	return size <= KMALLOC_MAX_CLASS ? class_size(class_of(size)) : 0;
+	if (size == 0)
+		return class_size(0);
+	return size <= KMALLOC_MAX_CLASS ? kmalloc_cache[(size - 1) / 16]->size : 0;
 }
 
 /* --- large --- */
@@ -216,7 +218,7 @@ __mm_fast void kfree(const void *p)
 }
 
 /* `freed` is what to call it when the object is not live. */
-static size_t usable_size(const char *who, const char *freed, const void *p)
+static __noinline size_t usable_size_slowly(const char *who, const char *freed, const void *p)
 {
 	struct slab_object_info info;
 	const struct page *head;
@@ -228,9 +230,28 @@ static size_t usable_size(const char *who, const char *freed, const void *p)
 		return (size_t)head->nr_pages << PAGE_SHIFT;
 	if (!slab_object_of(p, &info) || info.offset != 0 || info.cache->flags & SLAB_INTERNAL)
 		slab_bad_free(who, NULL, p);
-	if (info.tag < TAG_FIRST_SITE)
-		panic("%s: %s object=%p cache=%s", who, freed, p, info.cache->name);
-	return info.cache->size;
+	panic("%s: %s object=%p cache=%s", who, freed, p, info.cache->name);
+}
+
+/* A live object of anyone's but the manager's, with its tag and size. Any address. */
+static __always_inline bool find_users(const void *p, struct slab **s, u16 **tag, size_t *size)
+{
+	struct kmem_cache *c;
+
+	if (unlikely(!find_slot(p, s, tag) || **tag < TAG_FIRST_SITE))
+		return false;
+	c = (*s)->cache;
+	*size = c->size;
+	return likely(!(c->flags & SLAB_INTERNAL));
+}
+
+static __always_inline size_t usable_size(const char *who, const char *freed, const void *p)
+{
+	struct slab *s;
+	size_t size;
+	u16 *tag;
+
+	return likely(find_users(p, &s, &tag, &size)) ? size : usable_size_slowly(who, freed, p);
 }
 
 size_t ksize(const void *p)
@@ -249,10 +270,11 @@ void kfree_sensitive(const void *p)
 	kfree(p);
 }
 
-/* A new size that the same class, or the same number of pages, would serve stays where it is. */
+/* size <= old. A new size that the same class, or the same number of pages, would serve stays where
+ * it is. */
 static bool fits_in_place(const void *p, size_t old, size_t size)
 {
-	if (size == 0 || size > old)
+	if (size == 0)
 		return false;
 	if (old <= KMALLOC_MAX_CLASS)
 		return kmalloc_class_size(size) == old;
@@ -262,20 +284,46 @@ static bool fits_in_place(const void *p, size_t old, size_t size)
 	return true;
 }
 
-void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
+static __noinline void *krealloc_slowly(const void *p, size_t size, gfp_t gfp, u32 tag)
 {
 	size_t old = usable_size("krealloc", "freed object", p);
 	void *fresh;
 
 	/* Where memory lies is not known here, so what must lie low always moves. */
-	if (!is_nothing(p) && !must_lie_low(gfp) && fits_in_place(p, old, size))
+	if (size <= old && !must_lie_low(gfp) && fits_in_place(p, old, size))
 		return (void *)p;
 	fresh = kmalloc_any(size, gfp, tag);
 	if (fresh == NULL)
 		return NULL;
-	if (!is_nothing(fresh))
+	if (old != 0)
 		memcpy(fresh, p, min_u64(old, size));
 	kfree(p);
+	return fresh;
+}
+
+/* An object that grows into another class. Two fast ways, of which nothing is carried across the
+ * copying between them. */
+__mm_fast void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
+{
+	struct kmem_cache *c;
+	struct slab *s;
+	u16 *old_tag;
+	size_t old;
+	void *fresh;
+
+	if (unlikely(!find_users(p, &s, &old_tag, &old) || size <= old ||
+	             size > KMALLOC_MAX_CLASS || gfp & KMALLOC_SPECIAL))
+		return krealloc_slowly(p, size, gfp, tag);
+	c = kmalloc_cache[(size - 1) / 16];
+	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &fresh)))
+		return krealloc_slowly(p, size, gfp, tag);
+	platform_unpoison(fresh, c->size);
+	memcpy(fresh, p, old);
+	if (unlikely(*old_tag < TAG_FIRST_SITE ||
+	             !push(cpu_objects_here(s->cpu), (void *)p, old_tag)))
+		kfree(p);
+	else
+		platform_poison(p, old);
 	return fresh;
 }
 

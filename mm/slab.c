@@ -42,37 +42,29 @@
 
 /* --- lists --- */
 
-u8 slab_list_for(const struct kmem_cache *c, u32 nr_free)
+void slab_set_grades(struct kmem_cache *c)
 {
-	if (nr_free == 0)
-		return SLABS_FULL;
-	if (nr_free == c->nr_objects)
-		return SLABS_EMPTY;
-	return (u8)(SLABS_PARTIAL + nr_free * NR_PARTIAL / c->nr_objects);
+	c->list_at[SLABS_FULL] = 0;
+	for (u32 grade = 0; grade < NR_PARTIAL; grade++)
+		c->list_at[SLABS_PARTIAL + grade] =
+		    (u32)max_u64(1, div_round_up((u64)c->nr_objects * grade, NR_PARTIAL));
+	c->list_at[SLABS_EMPTY] = c->nr_objects;
+	c->list_at[NR_SLAB_LISTS] = UINT32_MAX;
 }
 
-/* The least number of free objects above the slab's for which slab_list_for() differs. */
-static u32 next_list_at(const struct kmem_cache *c, const struct slab *s)
+/* Puts a slab with so many free objects on the list where it belongs, which is not below `list`. */
+static __always_inline void list_slab(struct kmem_cache *c, struct slab *s, u32 nr_free, u8 list)
 {
-	u32 grade = s->list - SLABS_PARTIAL + 1u;
-
-	if (s->list == SLABS_FULL)
-		return 1;
-	if (s->list == SLABS_EMPTY)
-		return UINT32_MAX;
-	return (grade * c->nr_objects + NR_PARTIAL - 1) / NR_PARTIAL;
+	while (nr_free >= c->list_at[list + 1])
+		list++;
+	s->list = list;
+	s->nr_to_next = c->list_at[list + 1] - nr_free;
+	list_push_front(&c->slabs[list], &s->link);
+	c->nonempty_lists |= 1u << list;
+	c->nr_empty += list == SLABS_EMPTY;
 }
 
-static void list_slab(struct kmem_cache *c, struct slab *s)
-{
-	s->list = slab_list_for(c, s->nr_free);
-	s->relist_at = next_list_at(c, s);
-	list_push_front(&c->slabs[s->list], &s->link);
-	c->nonempty_lists |= 1u << s->list;
-	c->nr_empty += s->list == SLABS_EMPTY;
-}
-
-static void unlist_slab(struct kmem_cache *c, struct slab *s)
+static __always_inline void unlist_slab(struct kmem_cache *c, struct slab *s)
 {
 	list_remove(&s->link);
 	if (list_is_empty(&c->slabs[s->list]))
@@ -80,37 +72,46 @@ static void unlist_slab(struct kmem_cache *c, struct slab *s)
 	c->nr_empty -= s->list == SLABS_EMPTY;
 }
 
-static void relist_slab(struct kmem_cache *c, struct slab *s)
+/* It has as many free objects as the next list wants. */
+static __noinline void relist_slab(struct kmem_cache *c, struct slab *s)
 {
 	unlist_slab(c, s);
-	list_slab(c, s);
+	list_slab(c, s, c->list_at[s->list + 1], s->list + 1);
 }
 
 /* --- objects in and out of slabs --- */
 
-static u32 take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine_slot slots[], u32 n)
+static _Noreturn __cold void bad_free_bit(const struct kmem_cache *c, struct slab *s, u32 index)
 {
-	u64 *bits = slab_bits(c, s);
-	u32 taken = 0;
+	if (index >= c->nr_objects)
+		panic("slab: fewer free bits than free objects slab=%p cache=%s", (void *)s,
+		      c->name);
+	panic("slab: free bit of a used object object=%p cache=%s", slab_object(c, s, index),
+	      c->name);
+}
 
-	for (u32 word = 0; taken < n && taken < s->nr_free; word++) {
-		u64 left = bits[word];
+/* The slab has n free objects at least. */
+static void take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine_slot *to, u32 n)
+{
+	const struct magazine_slot *end = to + n;
+	u64 *bits = slab_bits(c, s), base = s->base;
+	u32 stride = c->stride;
 
-		for (; left != 0 && taken < n; left &= left - 1) {
-			u32 index = word * 64 + lowest_bit(left);
+	for (u32 first = 0; to < end; first += 64, bits++) {
+		u64 left = first < c->nr_objects ? *bits : (bad_free_bit(c, s, first), 0ull);
 
-			if (unlikely(s->tag[index] != TAG_IN_SLAB))
-				panic("slab: free bit of a used object object=%p cache=%s",
-				      slab_object(c, s, index), c->name);
-			s->tag[index] = TAG_IN_MAGAZINE;
-			slots[taken++] =
-			    (struct magazine_slot){slab_object(c, s, index), &s->tag[index]};
+		for (; left != 0 && to < end; left &= left - 1) {
+			u32 index = first + lowest_bit(left);
+			u16 *tag = &s->tag[index];
+
+			if (unlikely(*tag != TAG_IN_SLAB))
+				bad_free_bit(c, s, index);
+			*tag = TAG_IN_MAGAZINE;
+			*to++ = (struct magazine_slot){(void *)(base + (u64)index * stride), tag};
 		}
-		bits[word] = left;
+		*bits = left;
 	}
-	s->nr_free -= taken;
-	c->nr_free -= taken;
-	return taken;
+	c->nr_free -= n;
 }
 
 u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
@@ -118,28 +119,53 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 	u32 taken = 0;
 
 	while (taken < n) {
-		u32 usable = c->nonempty_lists & ~(1u << SLABS_FULL);
+		u32 usable = c->nonempty_lists & ~(1u << SLABS_FULL), nr_free, part;
 		struct slab *s;
 
 		if (usable == 0)
 			break;
 		s = list_first(&c->slabs[lowest_bit(usable)], struct slab, link);
-		taken += take_from_slab(c, s, slots + taken, n - taken);
-		relist_slab(c, s);
+		nr_free = slab_nr_free(c, s);
+		part = (u32)min_u64(n - taken, nr_free);
+		take_from_slab(c, s, slots + taken, part);
+		taken += part;
+		s->nr_to_next += part;
+		if (nr_free - part < c->list_at[s->list]) {
+			unlist_slab(c, s);
+			list_slab(c, s, nr_free - part, SLABS_FULL);
+		}
 	}
 	return taken;
 }
 
-void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n)
+/* Kept short, for this is what a free costs beyond its fast way. */
+static __always_inline void put_objects(struct kmem_cache *c, const struct magazine_slot slots[],
+                                        u32 n, bool one_word)
 {
-	for (u32 i = 0; i < n; i++) {
-		struct slab *s = virt_to_page(slots[i].object)->slab;
+	u16 in_slab = TAG_IN_SLAB;
 
-		*slots[i].tag = TAG_IN_SLAB;
-		bitmap_set(slab_bits(c, s), (size_t)(slots[i].tag - s->tag));
-		if (++s->nr_free == s->relist_at)
+	__asm__("" : "+r"(in_slab)); /* or it is made anew for each object */
+	for (const struct magazine_slot *at = slots, *end = slots + n; at < end; at++) {
+		struct magazine_slot slot = *at;
+		struct slab *s = page_at(slot.object)->slab;
+		u64 index = (u64)((char *)slot.tag - (char *)s->tag) / sizeof(u16);
+
+		*slot.tag = in_slab;
+		if (one_word)
+			s->bits |= 1ull << index;
+		else
+			bitmap_set(slab_bits(c, s), index);
+		if (unlikely(--s->nr_to_next == 0))
 			relist_slab(c, s);
 	}
+}
+
+void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n)
+{
+	if (c->nr_objects <= 64)
+		put_objects(c, slots, n, true);
+	else
+		put_objects(c, slots, n, false);
 	c->nr_free += n;
 }
 
@@ -153,18 +179,68 @@ static void take_empty_locked(struct kmem_cache *c, struct list *surplus)
 	list_push_back(surplus, &s->link);
 }
 
-void slab_trim_locked(struct kmem_cache *c, struct list *surplus)
+void slab_trim_locked(struct kmem_cache *c, u32 nr_put, struct list *surplus)
 {
-	enum { AT_ONCE = 2, KEPT = 1, KEPT_SHARE = 16 };
+	enum { KEPT = 1, KEPT_SHARE = 64 };
 
-	for (u32 i = 0; i < AT_ONCE && c->nr_empty > KEPT + c->nr_slabs / KEPT_SHARE; i++)
+	for (u32 nr = 0; c->nr_empty > KEPT + c->nr_slabs / KEPT_SHARE; nr += c->nr_objects) {
+		if (nr != 0 && nr >= nr_put)
+			break;
 		take_empty_locked(c, surplus);
+	}
 }
 
 void slab_take_empty_locked(struct kmem_cache *c, struct list *surplus)
 {
 	while (c->nr_empty != 0)
 		take_empty_locked(c, surplus);
+}
+
+/* --- one object, past the magazines --- */
+
+void *slab_take_bare(struct kmem_cache *c, u32 tag)
+{
+	struct magazine_slot slot;
+	u64 flags = spin_lock_irq(&c->lock);
+	u32 taken = slab_take_locked(c, &slot, 1);
+
+	spin_unlock_irq(&c->lock, flags);
+	if (taken == 0)
+		return NULL;
+	*slot.tag = (u16)tag;
+	return slot.object;
+}
+
+void *slab_alloc_bare(struct kmem_cache *c, gfp_t gfp, u32 tag)
+{
+	void *object;
+
+	do
+		object = slab_take_bare(c, tag);
+	while (object == NULL && slab_grow(c, gfp));
+	if (object != NULL)
+		platform_unpoison(object, c->size);
+	return object;
+}
+
+void slab_put_bare(struct kmem_cache *c, struct magazine_slot slot)
+{
+	struct list surplus = LIST_INIT(surplus);
+	u64 flags = spin_lock_irq(&c->lock);
+
+	slab_put_locked(c, &slot, 1);
+	slab_trim_locked(c, 1, &surplus);
+	spin_unlock_irq(&c->lock, flags);
+	slab_release(c, &surplus);
+}
+
+void slab_free_bare(struct kmem_cache *c, void *object)
+{
+	struct slab *s = page_at(object)->slab;
+	u64 index = ((u64)object - s->base) / c->stride;
+
+	platform_poison(object, c->size);
+	slab_put_bare(c, (struct magazine_slot){object, &s->tag[index]});
 }
 
 /* --- slabs from and to the page allocator --- */
@@ -203,7 +279,7 @@ static struct slab *record_alloc(struct kmem_cache *c, struct page *head, gfp_t 
 {
 	if (c->record_cache == NULL)
 		return page_address(head);
-	return slab_alloc(c->record_cache, gfp & ~__GFP_ZERO, ALLOC_TAG());
+	return slab_alloc_bare(c->record_cache, gfp, ALLOC_TAG());
 }
 
 static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
@@ -213,10 +289,9 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 	memset(s, 0, c->record_bytes);
 	s->base = c->record_cache ? start : start + align_up(c->record_bytes, 16);
 	s->reciprocal = c->reciprocal;
-	s->cpu = c->flags & (SLAB_NO_MAGAZINE | SLAB_ZERO_ON_FREE) ? cpu_objects_none : c->cpu;
+	s->cpu = cpu_objects_for_free(c);
 	s->cache = c;
-	s->nr_pages = c->nr_pages;
-	s->nr_free = c->nr_objects;
+	s->nr_pages = (u16)c->nr_pages;
 	bitmap_fill(slab_bits(c, s), c->nr_objects);
 }
 
@@ -246,7 +321,7 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp)
 	pages_enter_slab(head, c->nr_pages, s);
 
 	flags = spin_lock_irq(&c->lock);
-	list_slab(c, s);
+	list_slab(c, s, c->nr_objects, SLABS_EMPTY);
 	c->nr_slabs++;
 	c->nr_free += c->nr_objects;
 	spin_unlock_irq(&c->lock, flags);
@@ -266,7 +341,7 @@ u64 slab_release(struct kmem_cache *c, struct list *surplus)
 		platform_unpoison((void *)s->base, slab_end(s) - s->base);
 		pages_leave_slab(head, s->nr_pages);
 		if (c->record_cache != NULL)
-			kmem_cache_free(c->record_cache, s);
+			slab_free_bare(c->record_cache, s);
 		pages_free(c, head);
 	}
 	return pages;

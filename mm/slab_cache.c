@@ -47,6 +47,7 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 		list_init(&c->slabs[i]);
 	if (!cache_layout(c))
 		return -EINVAL;
+	slab_set_grades(c);
 	c->cpu = cpu_objects_none;
 	return flags & SLAB_NO_MAGAZINE || cpu_objects_create(c) ? 0 : -ENOMEM;
 }

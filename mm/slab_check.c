@@ -194,9 +194,10 @@ static const char *check_pages(const struct kmem_cache *c, const struct slab *s)
 static const char *check_objects(const struct kmem_cache *c, struct slab *s, struct slab_sums *sums)
 {
 	const u64 *bits = slab_bits(c, s);
+	u32 nr_free = slab_nr_free(c, s);
 
-	if (bitmap_count(bits, bitmap_words(c->nr_objects) * 64) != s->nr_free ||
-	    bitmap_count(bits, c->nr_objects) != s->nr_free)
+	if (bitmap_count(bits, bitmap_words(c->nr_objects) * 64) != nr_free ||
+	    bitmap_count(bits, c->nr_objects) != nr_free)
 		return "S2: a slab's free bits are not as many as it says";
 	for (u32 i = 0; i < c->nr_slots; i++) {
 		bool is_free = i >= c->nr_objects || bitmap_test(bits, i);
@@ -216,12 +217,9 @@ static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 lis
 {
 	const char *fault;
 
-	if (s->list != list || slab_list_for(c, s->nr_free) != list)
+	if (s->list != list || s->nr_to_next == 0 || slab_nr_free(c, s) < c->list_at[list] ||
+	    slab_nr_free(c, s) > c->nr_objects)
 		return "S1: a slab is on the wrong list";
-	if (s->nr_free >= s->relist_at ||
-	    (list != SLABS_EMPTY && (slab_list_for(c, s->relist_at) == list ||
-	                             slab_list_for(c, s->relist_at - 1) != list)))
-		return "S1: a slab would leave its list at the wrong moment";
 	fault = check_pages(c, s);
 	return fault ? fault : check_objects(c, s, sums);
 }
@@ -242,7 +240,7 @@ static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_s
 			return "S1: a list of slabs has asymmetric links";
 		sums->nr_slabs++;
 		sums->nr_empty += list == SLABS_EMPTY;
-		sums->nr_free += s->nr_free;
+		sums->nr_free += slab_nr_free(c, s);
 	}
 	return NULL;
 }

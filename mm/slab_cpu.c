@@ -26,21 +26,6 @@
 
 /* --- alloc --- */
 
-/* From a slab, past the magazines. */
-static void *take_one(struct kmem_cache *c, u32 tag)
-{
-	struct magazine_slot slot;
-	u32 taken;
-
-	spin_lock(&c->lock);
-	taken = slab_take_locked(c, &slot, 1);
-	spin_unlock(&c->lock);
-	if (taken == 0)
-		return NULL;
-	*slot.tag = (u16)tag;
-	return slot.object;
-}
-
 /* Any free object that there is. Interrupts off. */
 static void *alloc_here(struct kmem_cache *c, u32 tag)
 {
@@ -53,7 +38,7 @@ static void *alloc_here(struct kmem_cache *c, u32 tag)
 		panic("slab: cached object is in use, freed twice at once? object=%p cache=%s",
 		      o->top->object, c->name);
 	if (!cpu_objects_refill(c, o))
-		return take_one(c, tag);
+		return slab_take_bare(c, tag);
 	return pop(o, tag, &object) ? object : NULL;
 }
 
@@ -149,39 +134,39 @@ static bool retire(u16 *tag)
 	return live;
 }
 
-static void put_one(struct kmem_cache *c, struct magazine_slot slot, struct list *surplus)
+/* The tag of the object that starts at the address; NULL: none does. */
+static u16 *slab_tag_of(struct slab *s, const void *address)
 {
-	spin_lock(&c->lock);
-	slab_put_locked(c, &slot, 1);
-	slab_trim_locked(c, surplus);
-	spin_unlock(&c->lock);
+	u64 offset = (u64)address - s->base, index = offset / s->cache->stride;
+
+	return index < s->cache->nr_objects && offset % s->cache->stride == 0 ? &s->tag[index]
+	                                                                      : NULL;
 }
 
 __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *object)
 {
 	struct list surplus = LIST_INIT(surplus);
-	struct slab_object_info info;
+	struct slab *s = slab_of(object);
+	u16 *tag = s != NULL ? slab_tag_of(s, object) : NULL;
 	struct cpu_objects *o;
-	u16 *tag;
+	bool has_room;
 	u64 flags;
 
-	if (!slab_object_of(object, &info) || info.offset != 0 ||
-	    (c != NULL ? info.cache != c : (info.cache->flags & SLAB_INTERNAL) != 0))
+	if (tag == NULL || (c != NULL ? s->cache != c : (s->cache->flags & SLAB_INTERNAL) != 0) ||
+	    !retire(tag))
 		slab_bad_free(who, c, object);
-	tag = &slab_of(object)->tag[info.index];
-	if (!retire(tag))
-		slab_bad_free(who, c, object);
-	c = info.cache;
+	c = s->cache;
 	if (c->flags & SLAB_ZERO_ON_FREE)
 		memset(object, 0, c->size);
 	platform_poison(object, c->size);
 	flags = irq_save();
 	o = cpu_objects_here(c->cpu);
-	if (!cpu_objects_make_room(c, o, &surplus))
-		put_one(c, (struct magazine_slot){object, tag}, &surplus);
-	else
+	has_room = cpu_objects_make_room(c, o, &surplus);
+	if (has_room)
 		push(o, object, tag);
 	irq_restore(flags);
+	if (!has_room)
+		slab_put_bare(c, (struct magazine_slot){object, tag});
 	slab_release(c, &surplus);
 }
 
@@ -197,8 +182,50 @@ __mm_fast void kmem_cache_free(struct kmem_cache *c, void *object)
 		cache_free_slowly(c, object);
 }
 
+/* Frees objects into the loaded magazine, up to one that takes a longer way; returns how many.
+ * Neighbours tend to be of one slab, so the page is looked up only for another. Interrupts off. */
+static size_t push_many(const struct kmem_cache *c, size_t n, void *objects[])
+{
+	struct cpu_objects *o = cpu_objects_here(cpu_objects_for_free(c));
+	struct magazine_slot *top = o->top;
+	size_t nr, room = min_u64(n, (u64)(o->limit - top));
+	u64 base = 0, bytes = 0, reciprocal = 0;
+	struct slab *s = NULL;
+
+	for (nr = 0; nr < room; nr++) {
+		u64 offset = (u64)objects[nr] - base;
+		u16 *tag;
+
+		if (unlikely(offset >= bytes)) {
+			s = slab_of(objects[nr]);
+			if (s == NULL || s->cache != c)
+				break;
+			base = s->base;
+			bytes = (u64)s->nr_pages << PAGE_SHIFT;
+			reciprocal = s->reciprocal;
+			offset = (u64)objects[nr] - base;
+		}
+		tag = tag_at(s, reciprocal, offset);
+		if (unlikely(tag == NULL || *tag < TAG_FIRST_SITE))
+			break;
+		*tag = TAG_IN_MAGAZINE;
+		*++top = (struct magazine_slot){objects[nr], tag};
+		platform_poison(objects[nr], c->size);
+	}
+	o->top = top;
+	return nr;
+}
+
 void kmem_cache_free_bulk(struct kmem_cache *c, size_t n, void *objects[])
 {
-	for (size_t i = 0; i < n; i++)
-		kmem_cache_free(c, objects[i]);
+	size_t done = 0;
+
+	while (done < n) {
+		u64 flags = irq_save();
+
+		done += push_many(c, n - done, objects + done);
+		irq_restore(flags);
+		if (done < n)
+			kmem_cache_free(c, objects[done++]); /* whatever stopped it */
+	}
 }

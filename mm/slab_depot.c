@@ -40,7 +40,8 @@ struct cpu_objects *cpu_objects_none;
 
 static struct magazine *magazine_create(struct kmem_cache *c)
 {
-	struct magazine *m = slab_alloc(&magazine_cache, GFP_NOWAIT | __GFP_NOWARN, ALLOC_TAG());
+	struct magazine *m =
+	    slab_alloc_bare(&magazine_cache, GFP_NOWAIT | __GFP_NOWARN, ALLOC_TAG());
 
 	if (m == NULL)
 		return NULL;
@@ -53,7 +54,7 @@ static struct magazine *magazine_create(struct kmem_cache *c)
 static void magazine_destroy(struct kmem_cache *c, struct magazine *m)
 {
 	__atomic_sub_fetch(&c->nr_magazines, 1, __ATOMIC_RELAXED);
-	kmem_cache_free(&magazine_cache, m);
+	slab_free_bare(&magazine_cache, m);
 }
 
 static void depot_push(struct magazine **list, u32 *nr, struct magazine *m)
@@ -190,51 +191,42 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 		depot_push(&c->depot.empty, &c->depot.nr_empty, o->loaded);
 		load(o, full, c->capacity, c->capacity);
 	} else {
-		o->top += slab_take_locked(c, o->top + 1, (c->capacity + 1) / 2);
+		o->top += slab_take_locked(c, o->top + 1, c->capacity);
 	}
 	spin_unlock(&c->lock);
 	return nr_loaded(o) != 0;
 }
 
-/* Full magazines that the depot may hold. */
-static u32 depot_limit(const struct kmem_cache *c)
+/* One full magazine, and more while that is a small share of the cache's objects. */
+static bool depot_wants_full(const struct kmem_cache *c)
 {
-	enum { SHARE = 32 };
+	enum { SHARE = 128 };
 
-	return (u32)(c->nr_slabs * c->nr_objects / SHARE / c->capacity) + 1;
-}
-
-/* Gives half of the spare to the slabs, and loads it. */
-static void spill_locked(struct kmem_cache *c, struct cpu_objects *o, struct list *surplus)
-{
-	u32 n = (c->capacity + 1) / 2;
-
-	o->nr_spare -= n;
-	slab_put_locked(c, &o->spare->slot[1 + o->nr_spare], n);
-	slab_trim_locked(c, surplus);
-	load_spare(c, o);
+	return (c->depot.nr_full + 1ull) * c->capacity * SHARE <= c->nr_slabs * c->nr_objects;
 }
 
 /* Both magazines are full. */
 static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *surplus)
 {
 	struct magazine *empty = NULL;
+	bool exchange = depot_wants_full(c);
 
 	o->nr_flushes++;
-	if (c->depot.nr_full < depot_limit(c) && c->depot.nr_empty == 0)
+	if (exchange && c->depot.nr_empty == 0)
 		empty = magazine_create(c);
 	spin_lock(&c->lock);
-	if (empty == NULL && c->depot.nr_full < depot_limit(c))
+	if (exchange && empty == NULL)
 		empty = depot_pop(&c->depot.empty, &c->depot.nr_empty);
 	if (empty != NULL) {
 		depot_push(&c->depot.full, &c->depot.nr_full, o->spare);
 		o->spare = empty;
-		o->nr_spare = 0;
-		load_spare(c, o);
 	} else {
-		spill_locked(c, o, surplus);
+		slab_put_locked(c, &o->spare->slot[1], c->capacity);
+		slab_trim_locked(c, c->capacity, surplus);
 	}
 	spin_unlock(&c->lock);
+	o->nr_spare = 0;
+	load_spare(c, o);
 }
 
 bool cpu_objects_make_room(struct kmem_cache *c, struct cpu_objects *o, struct list *surplus)

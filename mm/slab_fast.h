@@ -15,22 +15,31 @@ static __always_inline struct cpu_objects *cpu_objects_here(struct cpu_objects *
 	return (struct cpu_objects *)((char *)of_cache + mm_this(offset));
 }
 
+/* The tag of the slot that starts `offset` bytes behind the slab's base; NULL: none does. */
+static __always_inline u16 *tag_at(struct slab *s, u64 reciprocal, u64 offset)
+{
+	unsigned __int128 product = (unsigned __int128)offset * reciprocal;
+	u16 *tag;
+
+	if (unlikely((u64)product >= reciprocal))
+		return NULL;
+	tag = &s->tag[(u64)(product >> 64)];
+	__asm__("" : "+r"(tag)); /* computed once, however often it is used */
+	if (tag == NULL)
+		__builtin_unreachable();
+	return tag;
+}
+
 /* The slab and the tag of the slot that starts at the address; false: none does. Any address. */
 static __always_inline bool find_slot(const void *address, struct slab **slab, u16 **tag)
 {
 	const struct page *page = page_hint(address);
-	unsigned __int128 product;
-	struct slab *s;
 
 	if (unlikely(page == NULL || page->type != PAGE_SLAB))
 		return false;
-	s = page->slab;
-	product = (unsigned __int128)((u64)address - s->base) * s->reciprocal;
-	if (unlikely((u64)product >= s->reciprocal))
-		return false;
-	*slab = s;
-	*tag = &s->tag[(u64)(product >> 64)];
-	return true;
+	*slab = page->slab;
+	*tag = tag_at(*slab, (*slab)->reciprocal, (u64)address - (*slab)->base);
+	return likely(*tag != NULL);
 }
 
 /* Takes the hottest object. False: there is none, or it is not free. */
@@ -68,7 +77,6 @@ static __always_inline bool free_fast(const struct kmem_cache *c, bool any_cache
 
 	if (unlikely(!find_slot(object, &s, &tag) || (!any_cache && s->cache != c)))
 		return false;
-	__asm__("" : "+r"(tag)); /* computed once: it is used three times */
 	if (unlikely(*tag < TAG_FIRST_SITE || !push(cpu_objects_here(s->cpu), object, tag)))
 		return false;
 	platform_poison(object, s->cache->size);

@@ -10,7 +10,7 @@
 
 /*
  * The record of a slab: off the slab (but for the caches that hold the records themselves), found
- * through any of its pages' struct page. After the tags come the bits, at cache->bits_offset.
+ * through any of its pages' struct page.
  */
 struct slab {
 	u64 base;                /* C: address of object 0 */
@@ -18,11 +18,12 @@ struct slab {
 	struct cpu_objects *cpu; /* C: where frees go: the cache's, or those that are always full */
 	struct kmem_cache *cache; /* C */
 	struct list link;         /* L: cache->slabs[list] */
-	u32 nr_free;              /* L: set bits */
-	u32 relist_at;            /* L: when nr_free has grown to this, another list is right */
-	u32 nr_pages;             /* C */
+	u32 nr_to_next;           /* L: frees until it belongs on the next list: slab_nr_free() */
+	u16 nr_pages;             /* C */
 	u8 list;                  /* L: which of the cache's lists holds it */
-	u8 unused[3];
+	u8 unused;
+	u64 bits;  /* L: one for each object, set while it is free in the slab. Here
+	              where 64 are enough, else behind the tags: slab_bits() */
 	u16 tag[]; /* one a slot: TAG_IN_SLAB, TAG_IN_MAGAZINE or the call site's. I or L, see
 	              slab_cpu.c */
 };
@@ -41,7 +42,7 @@ static_assert(2 * SLAB_MAX_SIZE < UINT64_MAX / SLAB_MAX_SIZE, "both hold by far"
 
 /* A cache's slabs by how full they are: the fullest refills first, so that the emptiest can run
  * empty. */
-enum { SLABS_FULL = 0, SLABS_PARTIAL = 1, NR_PARTIAL = 4, SLABS_EMPTY = 5, NR_SLAB_LISTS };
+enum { SLABS_FULL = 0, SLABS_PARTIAL = 1, NR_PARTIAL = 2, SLABS_EMPTY = 3, NR_SLAB_LISTS };
 
 /* An object in a magazine, with the address of its tag, so that neither has to be looked up again.
  */
@@ -51,7 +52,7 @@ struct magazine_slot {
 };
 
 #define MAGAZINE_SLOTS 62
-#define MAGAZINE_BYTES (32 * KIB) /* of objects, at most, where 4 are not more */
+#define MAGAZINE_BYTES (16 * KIB) /* of objects, at most, where 4 are not more */
 
 /*
  * A stack of free objects. Below the first, at the bottom, stands a slot whose tag says TAG_IN_SLAB
@@ -105,7 +106,7 @@ struct kmem_cache {
 	u32 nr_pages;            /* C: of a slab */
 	u32 nr_objects;          /* C: of a slab */
 	u32 nr_slots;     /* C: tags; one more than objects where a tail could hold an address */
-	u32 bits_offset;  /* C: of the bits in the record */
+	u32 bits_offset;  /* C: of a slab's bits in its record */
 	u32 record_bytes; /* C */
 	u32 nr_magazines; /* A: the contexts' and the depot's */
 	u64 reciprocal;   /* C */
@@ -115,12 +116,19 @@ struct kmem_cache {
 	struct spinlock lock;
 	struct list slabs[NR_SLAB_LISTS]; /* L */
 	u32 nonempty_lists;               /* L: bit i while slabs[i] has members */
+	u32 list_at[NR_SLAB_LISTS + 1];   /* C: free objects from which on slabs[i] is right */
 	u64 nr_slabs, nr_empty;           /* L */
 	u64 nr_free;                      /* L: objects in slabs, the sum of their nr_free */
 	struct depot depot;               /* L */
 	struct list link;                 /* the list of caches, under its lock */
 	char name[32];                    /* C */
 };
+
+/* How many of its objects are free in the slab: its set bits. L */
+static inline u32 slab_nr_free(const struct kmem_cache *c, const struct slab *s)
+{
+	return c->list_at[s->list + 1] - s->nr_to_next;
+}
 
 static inline u64 *slab_bits(const struct kmem_cache *c, struct slab *s)
 {
@@ -168,10 +176,18 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n);
 /* The reverse. L */
 void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n);
 
-/* Moves empty slabs to the list, to be released without the lock: a few of those that are too many,
- * or all. L */
-void slab_trim_locked(struct kmem_cache *c, struct list *surplus);
+/* Moves empty slabs to the list, to be released without the lock: after nr_put objects went back,
+ * those that are too many, but no more than one or what these objects fill; or all. L */
+void slab_trim_locked(struct kmem_cache *c, u32 nr_put, struct list *surplus);
 void slab_take_empty_locked(struct kmem_cache *c, struct list *surplus);
+
+/* One object past the magazines, from the slabs that there are, and back. No lock held. */
+void *slab_take_bare(struct kmem_cache *c, u32 tag);
+void slab_put_bare(struct kmem_cache *c, struct magazine_slot slot);
+
+/* An object of the manager's own, and back. Nothing is checked. No lock held. */
+void *slab_alloc_bare(struct kmem_cache *c, gfp_t gfp, u32 tag);
+void slab_free_bare(struct kmem_cache *c, void *object);
 
 /* Makes one more slab. False: no memory. No lock held. */
 bool slab_grow(struct kmem_cache *c, gfp_t gfp);
@@ -179,8 +195,8 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp);
 /* Frees the slabs on the list; returns their pages. No lock held. */
 u64 slab_release(struct kmem_cache *c, struct list *surplus);
 
-/* The list for a slab with so many free objects. */
-u8 slab_list_for(const struct kmem_cache *c, u32 nr_free);
+/* Which list a slab stands on, by its free objects: for the cache's layout. */
+void slab_set_grades(struct kmem_cache *c);
 
 /* --- slab_depot.c --- */
 
@@ -195,6 +211,12 @@ void cpu_objects_init(void);
 bool cpu_objects_create(struct kmem_cache *c);
 void cpu_objects_destroy(struct kmem_cache *c);
 struct cpu_objects *cpu_objects_of(const struct kmem_cache *c, unsigned context);
+
+/* Where the fast way puts what is freed: where a longer way is right, the one that is full. */
+static inline struct cpu_objects *cpu_objects_for_free(const struct kmem_cache *c)
+{
+	return c->flags & SLAB_ZERO_ON_FREE ? cpu_objects_none : c->cpu;
+}
 
 /* How many objects it holds, the spare's included. */
 u64 cpu_objects_count(const struct cpu_objects *o);

@@ -12,11 +12,18 @@
  */
 #include "slab_internal.h"
 
+static u32 bits_offset(u32 nr_objects, u32 nr_slots)
+{
+	if (nr_objects <= 64)
+		return offsetof(struct slab, bits);
+	return (u32)align_up(sizeof(struct slab) + nr_slots * sizeof(u16), sizeof(u64));
+}
+
 static u32 record_bytes(u32 nr_objects, u32 nr_slots)
 {
-	u32 bytes = (u32)sizeof(struct slab) + nr_slots * (u32)sizeof(u16);
-
-	return (u32)align_up(bytes, sizeof(u64)) + (u32)bitmap_words(nr_objects) * (u32)sizeof(u64);
+	if (nr_objects <= 64)
+		return (u32)(sizeof(struct slab) + nr_slots * sizeof(u16));
+	return bits_offset(nr_objects, nr_slots) + (u32)(bitmap_words(nr_objects) * sizeof(u64));
 }
 
 /* Cuts nr_pages into objects. False when that is no usable layout. */
@@ -35,13 +42,13 @@ static bool try_layout(struct kmem_cache *c, u32 nr_pages)
 	return c->record_cache != NULL;
 }
 
-/* Tail and metadata together, at most 1/8 of all that the slab costs. */
-static bool wastes_little(const struct kmem_cache *c)
+/* The tail at most 1/share of the pages; tail and metadata together at most 1/8 of all. */
+static bool wastes_little(const struct kmem_cache *c, u32 share)
 {
-	u32 bytes = c->nr_pages << PAGE_SHIFT;
-	u32 waste = bytes - c->nr_objects * c->stride + c->record_cache->stride;
+	u32 bytes = c->nr_pages << PAGE_SHIFT, tail = bytes - c->nr_objects * c->stride;
+	u32 record = c->record_cache->stride;
 
-	return waste * 8 <= bytes + c->record_cache->stride;
+	return tail * share <= bytes && (tail + record) * 8 <= bytes + record;
 }
 
 /* A record's own slab: one page, record first, objects behind it. */
@@ -58,20 +65,27 @@ static void on_slab_layout(struct kmem_cache *c)
 	c->record_cache = NULL;
 }
 
-static bool off_slab_layout(struct kmem_cache *c)
+static bool frugal_layout(struct kmem_cache *c, u32 share)
 {
-	enum { WANTED_OBJECTS = 64, MAX_ORDER_PAGES = 8, MAX_RUN_PAGES = 32 };
+	enum { WANTED_OBJECTS = 64, MAX_ORDER_PAGES = 4, MAX_RUN_PAGES = 32 };
 
 	for (u32 pages = 1; pages <= MAX_ORDER_PAGES; pages *= 2)
-		if (try_layout(c, pages) && wastes_little(c) && c->nr_objects >= WANTED_OBJECTS)
+		if (try_layout(c, pages) && wastes_little(c, share) &&
+		    c->nr_objects >= WANTED_OBJECTS)
 			return true;
 	for (u32 pages = MAX_ORDER_PAGES; pages >= 1; pages /= 2)
-		if (try_layout(c, pages) && wastes_little(c))
+		if (try_layout(c, pages) && wastes_little(c, share))
 			return true;
 	for (u32 pages = 1; pages <= MAX_RUN_PAGES; pages++)
-		if (try_layout(c, pages) && wastes_little(c))
+		if (try_layout(c, pages) && wastes_little(c, share))
 			return true;
-	return try_layout(c, (u32)div_round_up(c->stride, PAGE_SIZE));
+	return false;
+}
+
+static bool off_slab_layout(struct kmem_cache *c)
+{
+	return frugal_layout(c, 32) || frugal_layout(c, 8) ||
+	       try_layout(c, (u32)div_round_up(c->stride, PAGE_SIZE));
 }
 
 bool cache_layout(struct kmem_cache *c)
@@ -80,8 +94,7 @@ bool cache_layout(struct kmem_cache *c)
 		on_slab_layout(c);
 	else if (!off_slab_layout(c))
 		return false;
-	c->bits_offset =
-	    (u32)align_up(sizeof(struct slab) + c->nr_slots * sizeof(u16), sizeof(u64));
+	c->bits_offset = bits_offset(c->nr_objects, c->nr_slots);
 	c->reciprocal = c->flags & SLAB_ON_SLAB ? 0 : UINT64_MAX / c->stride + 1;
 	return true;
 }

@@ -131,13 +131,13 @@ static unsigned capacity_for(size_t size)
 	return capacity;
 }
 
-/* 32 KiB of objects, at least 4, at most as many as there are slots. */
+/* 16 KiB of objects, at least 4, at most as many as there are slots. */
 TEST(books, magazines_hold_objects_by_their_size)
 {
 	EXPECT_EQ(capacity_for(8), MAGAZINE_SLOTS);
-	EXPECT_EQ(capacity_for(512), MAGAZINE_SLOTS);
-	EXPECT_EQ(capacity_for(1104), 32 * KIB / 1104);
-	EXPECT_EQ(capacity_for(4096), 8);
+	EXPECT_EQ(capacity_for(256), MAGAZINE_SLOTS);
+	EXPECT_EQ(capacity_for(1104), 16 * KIB / 1104);
+	EXPECT_EQ(capacity_for(2048), 8);
 	EXPECT_EQ(capacity_for(32 * KIB), 4);
 }
 

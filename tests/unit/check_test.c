@@ -25,7 +25,7 @@ TEST(check, every_layer_is_asked)
 	for_each_zone(z)
 		EXPECT_BREAKS("B", z->buddy.nr_free_pages, z->buddy.nr_free_pages + 1);
 	EXPECT_BREAKS("C4:", *page_stack_base(s, 0), NULL);
-	EXPECT_BREAKS("S", slab_of(small)->nr_free, slab_of(small)->nr_free + 1);
+	EXPECT_BREAKS("S", slab_of(small)->nr_to_next, slab_of(small)->nr_to_next + 1);
 	EXPECT_BREAKS("K2:", head->bytes, (head->nr_pages << PAGE_SHIFT) + 1);
 	kfree(small);
 	kfree(large);

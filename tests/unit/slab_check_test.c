@@ -82,10 +82,12 @@ TEST(slab_check, S1_slabs_stand_on_their_lists)
 	EXPECT_BREAKS("S1:", full->list, SLABS_PARTIAL);
 	EXPECT_BREAKS("S1:", partial->list, SLABS_EMPTY);
 	EXPECT_BREAKS("S1:", empty->list, SLABS_FULL);
-	EXPECT_BREAKS("S1:", full->nr_free, 1);
-	EXPECT_BREAKS("S1:", empty->nr_free, c->nr_objects - 1);
-	EXPECT_BREAKS("S1:", partial->nr_free, 0);
-	EXPECT_BREAKS("S1:", partial->nr_free, c->nr_objects);
+	EXPECT_BREAKS("S1:", full->nr_to_next, 0);
+	EXPECT_BREAKS("S1:", full->nr_to_next, 2);
+	EXPECT_BREAKS("S1:", empty->nr_to_next, empty->nr_to_next + 1);
+	EXPECT_BREAKS("S1:", empty->nr_to_next, empty->nr_to_next - 1);
+	EXPECT_BREAKS("S1:", partial->nr_to_next, 0);
+	EXPECT_BREAKS("S1:", partial->nr_to_next, c->nr_objects + 1);
 	EXPECT_BREAKS("S1:", c->nonempty_lists, c->nonempty_lists & ~(1u << SLABS_FULL));
 	EXPECT_BREAKS("S1:", c->nonempty_lists, c->nonempty_lists & ~(1u << SLABS_EMPTY));
 	EXPECT_BREAKS("S1:", c->nonempty_lists, c->nonempty_lists | 1u << (SLABS_EMPTY - 1));

@@ -60,12 +60,17 @@ TEST(slab_layout, records_hold_their_tags_and_bits)
 	FOR_EACH_STRIDE(stride)
 	{
 		u32 tags_end, bits_end;
+		bool in_head;
 
 		lay_out(stride);
+		in_head = c.bits_offset == offsetof(struct slab, bits);
 		tags_end = (u32)(offsetof(struct slab, tag) + c.nr_slots * sizeof(u16));
 		bits_end = c.bits_offset + (u32)bitmap_words(c.nr_objects) * 8;
 		EXPECT_TRUE(is_aligned(c.bits_offset, 8));
-		EXPECT_GE(c.bits_offset, tags_end);
+		EXPECT_EQ(in_head, c.nr_objects <= 64);
+		if (!in_head)
+			EXPECT_GE(c.bits_offset, tags_end);
+		EXPECT_LE(tags_end, c.record_cache->size);
 		EXPECT_LE(bits_end, c.record_cache->size);
 	}
 }

@@ -393,9 +393,9 @@ TEST(stats_text, page_of_a_slab)
 	after(expected);
 	format_buf(expected, sizeof(expected), "  %p  %s\n", (void *)p, site_name(name, info.tag));
 	after(expected);
-	EXPECT_EQ(s.pages_per_slab, 8);
+	EXPECT_EQ(s.pages_per_slab, 4);
 	EXPECT_EQ(count_lines(), 4 + PAGE_SIZE / 1024);
-	CATCH(stats_print_page(((u64)virt_to_phys(p) >> PAGE_SHIFT) & ~7ull)); /* the first */
+	CATCH(stats_print_page(((u64)virt_to_phys(p) >> PAGE_SHIFT) & ~3ull)); /* the first */
 	EXPECT_EQ(count_lines(), 4 + PAGE_SIZE / 1024);
 	EXPECT_NULL(strstr(text, "more"));
 

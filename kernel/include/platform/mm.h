@@ -37,9 +37,14 @@ static inline void platform_unpoison(const void *p, size_t n)
 	(void)n;
 }
 
+static inline struct page *page_at(const void *va)
+{
+	return (struct page *)((s64)va >> 8 & ~15l);
+}
+
 static inline struct page *page_hint(const void *va)
 {
-	struct page *page = (struct page *)((s64)va >> 8 & ~15l);
+	struct page *page = page_at(va);
 	u64 pageblock = (u64)((s64)va >> 21);
 
 	/* Below: not in the kernel's half. At or above there is a byte for everything. */

@@ -18,6 +18,8 @@
  * holds it if the value is an address in the direct map and its block's byte is PAGEBLOCK_FULL,
  * otherwise NULL. O(1), no fault, trusts nothing.
  *
+ * struct page *page_at(const void *va): the same for an address in RAM, without asking.
+ *
  * u8 page_state(const struct page *page): for any pointer. The pageblock byte of its frame if it is
  * the address of a struct page, otherwise PAGEBLOCK_UNKNOWN. O(1), no fault.
  *

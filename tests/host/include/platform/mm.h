@@ -68,25 +68,38 @@ static inline bool is_direct_map(const void *va)
 #if HOST_FIXED
 static_assert(HOST_RAM % (1ull << HOST_RAM_BITS) == 0, "page_hint() compares the upper bits alone");
 
+static inline struct page *page_at(const void *va)
+{
+	return (struct page *)(((u64)va >> 8 & ~15ul) + HOST_PAGE_MAP - (HOST_RAM >> 8));
+}
+
 static inline struct page *page_hint(const void *va)
 {
 	const u8 *pageblock = pageblock_map - (HOST_RAM >> 21);
+	struct page *page = page_at(va);
 
 	if (unlikely((u64)va >> HOST_RAM_BITS != HOST_RAM >> HOST_RAM_BITS))
 		return NULL;
-	if (unlikely(*(const volatile u8 *)&pageblock[(u64)va >> 21] != PAGEBLOCK_FULL))
+	if (unlikely(pageblock[(u64)va >> 21] != PAGEBLOCK_FULL))
 		return NULL;
-	return (struct page *)(((u64)va >> 8 & ~15ul) + HOST_PAGE_MAP - (HOST_RAM >> 8));
+	if (page == NULL)
+		__builtin_unreachable(); /* so that callers need not ask again */
+	return page;
 }
 #else
 /* 16 is sizeof(struct page), which is not known yet here; mm/page.h asserts it. */
+static inline struct page *page_at(const void *va)
+{
+	return (struct page *)((char *)page_map + (virt_to_phys(va) >> 12) * 16);
+}
+
 static inline struct page *page_hint(const void *va)
 {
 	u64 pa = virt_to_phys(va);
 
 	if (pa >= PLATFORM_MAX_PA || pageblock_map[pa >> 21] != PAGEBLOCK_FULL)
 		return NULL;
-	return (struct page *)((char *)page_map + (pa >> 12) * 16);
+	return page_at(va);
 }
 #endif
 
