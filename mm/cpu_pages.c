@@ -129,10 +129,10 @@ void cpu_pages_free(struct page *page, unsigned order)
 		return;
 	}
 	s += order;
-	if (!page_stack_push(s, page)) {
+	if (!page_stack_push(s, page, page->head)) {
 		mm_this(pages)->nr_drains++;
 		spill(s, z, order, batch(order));
-		page_stack_push(s, page);
+		page_stack_push(s, page, page->head);
 	}
 	irq_restore(flags);
 }

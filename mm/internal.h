@@ -16,11 +16,11 @@ struct mm_context *mm_context_of(unsigned id);
 
 /* --- cpu_pages.c --- */
 
-#define CPU_PAGE_ORDERS 4 /* orders 0 … 3 are cached */
-#define CPU_PAGES_MAX 64  /* pages a stack holds at most: of order o, this >> o blocks */
-#define CPU_PAGES_BATCH                                                           \
-	16u /* pages of a trip to the zone, at most: of order o, this >> o blocks \
-	     */
+/* Cached are orders 0 … 3. A stack of order o holds MAX >> o blocks at most, and a trip to the zone
+ * moves BATCH >> o at most. */
+#define CPU_PAGE_ORDERS 4
+#define CPU_PAGES_MAX 80
+#define CPU_PAGES_BATCH 16u
 
 /* Slots of one zone's stacks: a sentinel and the blocks, for each order. */
 #define CPU_PAGE_SLOTS (2 * CPU_PAGES_MAX - CPU_PAGES_MAX / 8 + CPU_PAGE_ORDERS)
@@ -67,23 +67,26 @@ void cpu_pages_choose_zones(void);
 static __always_inline struct page *page_stack_pop(struct page_stack *s, unsigned order)
 {
 	struct page **top = s->top, *page = *top;
+	u32 head = page->head;
 
-	/* Without its zone the head's word has 16 bits: one comparison answers for the sentinel
-	 * too. */
-	if (unlikely((u16)page->head != (u16)page_head_word(PAGE_CACHED, order, 0)))
+	/* Without its zone the word has 16 bits: one comparison answers for the sentinel too. */
+	if (unlikely((u16)head != (u16)page_head_word(PAGE_CACHED, order, 0)))
 		return NULL;
-	page->type = PAGE_ALLOCATED;
+	page->head = head + (PAGE_ALLOCATED - PAGE_CACHED);
 	s->top = top - 1;
 	return page;
 }
 
-static __always_inline bool page_stack_push(struct page_stack *s, struct page *page)
+/* head: the page's, which the caller has read. The whole word is written, here and above: a
+ * processor hands a store's bytes to the next load only when it holds all that the load asks for.
+ */
+static __always_inline bool page_stack_push(struct page_stack *s, struct page *page, u32 head)
 {
 	struct page **top = s->top;
 
 	if (unlikely(top == s->limit))
 		return false;
-	page->type = PAGE_CACHED;
+	page->head = head - (PAGE_ALLOCATED - PAGE_CACHED);
 	top[1] = page;
 	s->top = top + 1;
 	return true;

@@ -192,15 +192,6 @@ static __noinline __cold _Noreturn void refuse(const struct page *page, unsigned
 	      ((u64)page - (u64)page_map) / sizeof(struct page), order);
 }
 
-/* What a right head leaves of its word is the zone, in which no bit of another byte is set. */
-static __always_inline bool is_allocated(const struct page *page, unsigned order, u32 *zone)
-{
-	u32 rest = page->head ^ page_head_word(PAGE_ALLOCATED, order, 0);
-
-	*zone = rest >> 16;
-	return !(rest & ~page_head_word(0, 0, MAX_ZONES - 1));
-}
-
 /* What no stack holds. The zone checks the rest under its lock, so that of two frees that race only
  * one goes through. */
 static __noinline void free_large(struct page *page, unsigned order)
@@ -210,14 +201,21 @@ static __noinline void free_large(struct page *page, unsigned order)
 		refuse(page, order);
 }
 
-/* The pageblock byte is trusted first, then the head. */
+/* The pageblock byte is trusted first, then the head. What a right head leaves of its word is the
+ * zone, in which no bit of another byte is set. */
 static __always_inline void free_hot(struct page *page, unsigned order)
 {
-	u32 zone;
+	struct page_stack *s;
+	u32 head, zone;
 
-	if (unlikely(page_state(page) != PAGEBLOCK_FULL || !is_allocated(page, order, &zone)))
+	if (unlikely(page_state(page) != PAGEBLOCK_FULL))
 		refuse(page, order);
-	if (unlikely(!page_stack_push(&mm_this(pages)->of_zone[zone][order], page)))
+	head = page->head;
+	zone = head - page_head_word(PAGE_ALLOCATED, order, 0);
+	if (unlikely(zone & ~page_head_word(0, 0, MAX_ZONES - 1)))
+		refuse(page, order);
+	s = &mm_this(pages)->of_zone[zone >> 16][order];
+	if (unlikely(!page_stack_push(s, page, head)))
 		cpu_pages_free(page, order);
 }
 

@@ -370,6 +370,21 @@ TEST(buddy, a_batch_takes_small_blocks_first)
 	EXPECT_SOUND(buddy_check(b));
 }
 
+/* One trip takes so many free blocks and no more, however small they are. */
+TEST(buddy, the_blocks_of_a_batch_are_bounded)
+{
+	struct buddy *b = arena_open(1, ARENA_PAGES, GARBAGE_FREE);
+	struct page *pages[32];
+
+	for (u32 i = 0; i < ARRAY_SIZE(pages); i++)
+		buddy_add_range(b, 101 + 2 * i, 102 + 2 * i);
+	for (unsigned left = ARRAY_SIZE(pages); left > 0; left -= BUDDY_BATCH_BLOCKS)
+		EXPECT_EQ(buddy_alloc_batch(b, 0, left, pages), BUDDY_BATCH_BLOCKS);
+	EXPECT_EQ(buddy_alloc_batch(b, 0, 1, pages), 0);
+	EXPECT_EQ(b->nr_free_pages, 0);
+	EXPECT_SOUND(buddy_check(b));
+}
+
 /* One trip does some blocks and some merges, not all of either. */
 TEST(buddy, the_work_of_a_batch_is_bounded)
 {

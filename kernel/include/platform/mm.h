@@ -66,7 +66,7 @@ static inline u8 page_state(const struct page *page)
 
 	if (unlikely(rotated >> 35 != 0x1ffffff))
 		return PAGEBLOCK_UNKNOWN;
-	return *(const volatile u8 *)((s64)page >> 13);
+	return *(const u8 *)((s64)page >> 13);
 }
 
 /* Where struct cpu keeps the current context's words (kernel/cpu.h asserts it). Volatile: not moved

@@ -67,7 +67,7 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
  * that order in this instance.
  */
 #define BUDDY_BATCH_BLOCKS 8
-#define BUDDY_BATCH_WORK 24
+#define BUDDY_BATCH_WORK 22
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[]);
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
 

@@ -112,7 +112,7 @@ static inline u8 page_state(const struct page *page)
 
 	if (unlikely(pfn >> (HOST_RAM_BITS - 12) != 0))
 		return PAGEBLOCK_UNKNOWN;
-	return *(const volatile u8 *)&pageblock_map[pfn >> 9];
+	return pageblock_map[pfn >> 9];
 }
 
 #if HOST_ASAN
