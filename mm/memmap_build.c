@@ -278,12 +278,11 @@ static bool sweep_fits(const struct memmap *m)
 }
 
 /* The last resort of a full storage that holds nothing usable: with one type there are no more
- * pieces than ranges. */
+ * pieces than ranges, and they stay sorted. */
 static void forget_types(struct memmap *m)
 {
 	for (u32 i = 0; i < m->nr; i++)
 		m->range[i].type = MEM_RESERVED;
-	unite(m);
 }
 
 static void make_sweep_fit(struct memmap *m)

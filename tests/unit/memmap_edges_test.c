@@ -79,7 +79,7 @@ TEST(memmap_edges, entries_that_round_to_nothing_take_no_room)
 	for (u32 i = 0; i < 4; i++)
 		memmap_add(&map, (i + 1) * PAGE, (9 - 2 * i) * PAGE, nested[i]);
 	for (u32 i = 0; i < 4; i++)
-		memmap_add(&map, MIB + i * PAGE + 512, 512, MEM_USABLE);
+		memmap_add(&map, MIB + 2 * i * PAGE - 512, 1024, MEM_USABLE);
 	memmap_normalize(&map);
 	EXPECT_EQ(map.nr, 7);
 	EXPECT_EQ(map.nr_dropped, 0);
