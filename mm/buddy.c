@@ -30,6 +30,7 @@
  * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c).
  */
 #include <lib/assert.h>
+#include <lib/race.h>
 #include <mm/buddy.h>
 
 static u32 block_pages(unsigned order)
@@ -169,10 +170,17 @@ static __always_inline bool is_known(const struct buddy *b, u32 buddy, unsigned 
 	       pageblock_state(b, buddy) != PAGEBLOCK_UNKNOWN;
 }
 
+/* A buddy in use is its owner's to write: its head says then, before and after, that it is not free
+ * (a free one's is guarded by the lock). */
+static __always_inline bool head_is(const struct page *buddy, u32 word)
+{
+	return data_race(buddy->head) == word;
+}
+
 static __always_inline bool can_merge(const struct buddy *b, u32 buddy, unsigned order)
 {
 	return (order < PAGEBLOCK_ORDER || is_known(b, buddy, order)) &&
-	       b->map[buddy].head == page_head_word(PAGE_FREE, order, b->zone);
+	       head_is(&b->map[buddy], page_head_word(PAGE_FREE, order, b->zone));
 }
 
 static u32 free_word(const struct buddy *b, unsigned order)
@@ -211,7 +219,7 @@ static __always_inline unsigned release(struct buddy *b, struct page *map, u32 z
 	for (; order < PAGEBLOCK_ORDER; order++, size *= 2, word += page_head_word(0, 1, 0)) {
 		u32 buddy = pfn ^ size;
 
-		if (map[buddy].head != word) {
+		if (!head_is(&map[buddy], word)) {
 			push(b, map, pfn, order, size, word);
 			return order;
 		}

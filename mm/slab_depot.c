@@ -27,6 +27,7 @@
 #include "slab_internal.h"
 
 #include <lib/assert.h>
+#include <lib/race.h>
 #include <lib/string.h>
 #include <mm/page_alloc.h>
 
@@ -197,12 +198,14 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 	return nr_loaded(o) != 0;
 }
 
-/* One full magazine, and more while that is a small share of the cache's objects. */
+/* One full magazine, and more while that is a small share of the cache's objects. Looks without the
+ * lock: one too many, or too few, for a moment. */
 static bool depot_wants_full(const struct kmem_cache *c)
 {
 	enum { SHARE = 128 };
+	u64 nr_full = data_race(c->depot.nr_full) + 1ull;
 
-	return (c->depot.nr_full + 1ull) * c->capacity * SHARE <= c->nr_slabs * c->nr_objects;
+	return nr_full * c->capacity * SHARE <= data_race(c->nr_slabs) * c->nr_objects;
 }
 
 /* Both magazines are full. */
@@ -212,7 +215,7 @@ static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *
 	bool exchange = depot_wants_full(c);
 
 	o->nr_flushes++;
-	if (exchange && c->depot.nr_empty == 0)
+	if (exchange && data_race(c->depot.nr_empty) == 0)
 		empty = magazine_create(c);
 	spin_lock(&c->lock);
 	if (exchange && empty == NULL)

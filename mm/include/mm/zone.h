@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <lib/race.h>
 #include <lib/spinlock.h>
 #include <mm/buddy.h>
 #include <mm/gfp.h>
@@ -46,7 +47,7 @@ u64 zone_kind_end_pfn(enum zone_kind kind);
  * moment old. */
 static inline bool zone_may_have(const struct zone *z, unsigned order)
 {
-	return __atomic_load_n(&z->buddy.nonempty, __ATOMIC_RELAXED) >> order != 0;
+	return data_race(z->buddy.nonempty) >> order != 0;
 }
 
 void zone_init_all(void);
