@@ -7,7 +7,8 @@
  * Internal caches have no magazines, and nobody outside may free their objects or destroy them.
  *
  * A cache with live objects is never destroyed: the log lists them by call site, and nothing
- * changes.
+ * changes. Reclaim may walk all caches at any time, on any CPU: a walk holds the cache at which it
+ * stands, and whoever destroys one waits for those walks and then has it alone.
  */
 #include "slab_internal.h"
 
@@ -114,14 +115,41 @@ static void check_is_cache(const struct kmem_cache *c)
 		panic("slab: not a cache, or destroyed before cache=%p", (const void *)c);
 }
 
+/* From now on no walk stands at the cache. */
+static void claim(struct kmem_cache *c)
+{
+	bool busy;
+
+	do {
+		u64 flags = spin_lock_irq(&cache_list_lock);
+
+		busy = c->nr_walks != 0;
+		c->claimed = !busy;
+		spin_unlock_irq(&cache_list_lock, flags);
+		if (busy)
+			cpu_relax();
+	} while (busy);
+}
+
+/* Off the list, or free for all again. */
+static void end_claim(struct kmem_cache *c, bool off_the_list)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	if (off_the_list)
+		list_remove(&c->link);
+	c->claimed = false;
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
 int kmem_cache_destroy(struct kmem_cache *c)
 {
 	struct kmem_cache_stats stats;
-	u64 flags;
 
 	if (c == NULL)
 		return 0;
 	check_is_cache(c);
+	claim(c);
 	magazine_flush(c, true);
 	kmem_cache_shrink(c);
 	kmem_cache_stats(c, &stats);
@@ -129,11 +157,10 @@ int kmem_cache_destroy(struct kmem_cache *c)
 		log_error("slab: cache %s not destroyed: %lu objects are live", c->name,
 		          stats.nr_live);
 		cache_visit_sites(c, list_leak, NULL);
+		end_claim(c, false);
 		return -EBUSY;
 	}
-	flags = spin_lock_irq(&cache_list_lock);
-	list_remove(&c->link);
-	spin_unlock_irq(&cache_list_lock, flags);
+	end_claim(c, true);
 	cpu_objects_destroy(c);
 	c->magic = 0;
 	kmem_cache_free(&cache_cache, c);
@@ -152,12 +179,31 @@ u64 kmem_cache_shrink(struct kmem_cache *c)
 	return slab_release(c, &surplus);
 }
 
+/* The next cache, which the walk now holds instead of c. */
+static struct kmem_cache *walk(struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+	struct list *at = c != NULL ? &c->link : &cache_list;
+	struct kmem_cache *next = NULL;
+
+	if (c != NULL)
+		c->nr_walks--;
+	do {
+		at = at->next;
+		next = at != &cache_list ? list_entry(at, struct kmem_cache, link) : NULL;
+	} while (next != NULL && next->claimed);
+	if (next != NULL)
+		next->nr_walks++;
+	spin_unlock_irq(&cache_list_lock, flags);
+	return next;
+}
+
 /* The internal caches come last: shrinking the others frees their records. */
 u64 slab_shrink_all(void)
 {
 	u64 pages = 0;
 
-	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+	for (struct kmem_cache *c = walk(NULL); c != NULL; c = walk(c))
 		if (!(c->flags & SLAB_INTERNAL))
 			pages += kmem_cache_shrink(c);
 	pages += kmem_cache_shrink(&magazine_cache) + kmem_cache_shrink(&cpu_objects_cache) +

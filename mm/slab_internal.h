@@ -120,8 +120,10 @@ struct kmem_cache {
 	u64 nr_slabs, nr_empty;           /* L */
 	u64 nr_free;                      /* L: objects in slabs, the sum of their nr_free */
 	struct depot depot;               /* L */
-	struct list link;                 /* the list of caches, under its lock */
-	char name[32];                    /* C */
+	struct list link; /* the list of caches; this and the next two under its lock */
+	u32 nr_walks;     /* of that list, that stand here */
+	bool claimed;     /* to be destroyed: walks pass it by */
+	char name[32];    /* C */
 };
 
 /* How many of its objects are free in the slab: its set bits. L */

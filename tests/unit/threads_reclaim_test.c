@@ -145,6 +145,27 @@ TEST(threads_reclaim, caches_come_and_go)
 	host_machine_return();
 }
 
+/* Reclaim may come at any time, and walks the list of all caches. */
+static void come_and_go_or_shrink(void *unused)
+{
+	if (cpu_id() != 0) {
+		create_and_destroy(unused);
+		return;
+	}
+	while (__atomic_load_n(&nr_done, __ATOMIC_RELAXED) < (NR_CPUS - 1) * 60)
+		slab_shrink_all();
+	host_cpus_meet();
+	empty_this_cpu();
+}
+
+TEST(threads_reclaim, caches_come_and_go_beside_reclaim)
+{
+	begin_run(0);
+	run_on_all(come_and_go_or_shrink);
+	EXPECT_EQ(nr_done, (NR_CPUS - 1) * 60);
+	host_machine_return();
+}
+
 /* --- exhaustion --- */
 
 /* Takes what it gets of blocks of one order, in a list through the blocks themselves. */
