@@ -23,6 +23,10 @@ const struct monitor_command monitor_commands[] = {
     {"help", "[COMMAND]", "this list, or all about one command", NULL, 0, 1, help},
     {"mem", "", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
     {"zones", "", "the zones: size and free memory", NULL, 0, 0, monitor_zones},
+    {"numastat", "", "memory of each node, and where allocations went",
+     "hit: blocks that the wanted node served; miss: served here, wanted elsewhere;\n"
+     "foreign: wanted here, served elsewhere; local, remote: to CPUs of this node, of others.",
+     0, 0, monitor_numastat},
     {"buddyinfo", "", "free blocks of each zone by order", NULL, 0, 0, monitor_buddyinfo},
     {"slabinfo", "", "the object caches", NULL, 0, 0, monitor_slabinfo},
     {"sites", "", "live objects and bytes by the place that allocated them", NULL, 0, 0,

@@ -26,6 +26,26 @@ int monitor_zones(int argc, char **argv)
 	return 0;
 }
 
+int monitor_numastat(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	kprintf(
+	    "node     free MiB    total MiB        hit       miss    foreign      local     remote"
+	    "  distances\n");
+	for (unsigned node = 0; node < mm_nr_nodes(); node++) {
+		struct node_stats s;
+
+		node_stats(node, &s);
+		kprintf("%4u %12lu %12lu %10lu %10lu %10lu %10lu %10lu ", node, s.free_pages >> 8,
+		        s.total_pages >> 8, s.hit, s.miss, s.foreign, s.local, s.remote);
+		for (unsigned other = 0; other < mm_nr_nodes(); other++)
+			kprintf(" %u", mm_node_distance(node, other));
+		kprintf("\n");
+	}
+	return 0;
+}
+
 int monitor_buddyinfo(int argc, char **argv)
 {
 	(void)argc;

@@ -29,6 +29,7 @@
 #include <lib/spinlock.h>
 #include <lib/string.h>
 #include <mm/context.h>
+#include <mm/node.h>
 #include <mm/page_alloc.h>
 
 #define INIT_PAUSE_US 10000
@@ -197,6 +198,7 @@ int smp_start_cpu(u32 id, u32 node)
 	tables = make_tables();
 	if (cpu != NULL && tables != NULL && sched_add_cpu(cpu)) {
 		cpu->node = node;
+		mm_set_cpu_node(cpu->id, node);
 		error = start_with(cpu, tables, id);
 	}
 	if (tables != NULL && error != -EBUSY)

@@ -31,6 +31,7 @@
 #include <lib/string.h>
 
 static struct cpu_pages *cpu_table; /* mm_nr_contexts() entries */
+static unsigned nr_cpus;            /* that it was made for */
 static struct page_stack always_full[CPU_PAGE_ORDERS];
 
 /* Its head is no cached block's: what a pop finds in an empty stack. */
@@ -184,9 +185,9 @@ static void init_stacks(struct cpu_pages *cpu, unsigned rank)
 	}
 }
 
-static void init_context(struct cpu_pages *cpu)
+static void init_context(struct cpu_pages *cpu, unsigned node)
 {
-	cpu->node = 0;
+	cpu->node = node;
 	cpu->nr_zones = 0;
 	cpu->zone[0] = &zone_table[0];
 	cpu->nr_refills = cpu->nr_drains = 0;
@@ -201,8 +202,9 @@ void cpu_pages_init(struct bootmem *boot)
 	u64 length = sizeof(struct cpu_pages) * mm_nr_contexts();
 
 	cpu_table = phys_to_virt(bootmem_alloc(boot, length, PAGE_SIZE, MEM_BOOTMEM));
+	nr_cpus = mm_nr_cpus;
 	for (unsigned id = 0; id < mm_nr_contexts(); id++) {
-		init_context(&cpu_table[id]);
+		init_context(&cpu_table[id], node_of_cpu(id / NR_CONTEXT_KINDS));
 		mm_context_of(id)->pages = &cpu_table[id];
 	}
 }
@@ -223,6 +225,18 @@ void cpu_pages_choose_zones(void)
 {
 	for (unsigned id = 0; id < mm_nr_contexts(); id++)
 		choose_zones(&cpu_table[id]);
+}
+
+/* Before mm_init() there is nothing to change: cpu_pages_init() asks. */
+void cpu_pages_set_node(unsigned cpu, unsigned node)
+{
+	for (unsigned kind = 0; cpu < nr_cpus && kind < NR_CONTEXT_KINDS; kind++) {
+		struct cpu_pages *c = cpu_pages_of(cpu * NR_CONTEXT_KINDS + kind);
+
+		drain(c);
+		init_context(c, node);
+		choose_zones(c);
+	}
 }
 
 u64 cpu_pages_count(void)

@@ -7,6 +7,7 @@
 
 #include <lib/assert.h>
 #include <mm/mm.h>
+#include <mm/node.h>
 #include <mm/reclaim.h>
 
 unsigned mm_nr_cpus = 1;
@@ -15,9 +16,24 @@ unsigned mm_nr_cpus = 1;
  * the metadata of all 512 frames of one that a range covers only in part. */
 #define BACKING_UNIT (PAGEBLOCK_PAGES * PAGE_SIZE)
 
+struct backing {
+	struct bootmem *boot;
+	u64 start,
+	    end; /* of the node's memory around what is backed: its metadata should lie there too */
+};
+
 static u64 take_backing(void *context, u64 length, u64 align)
 {
-	return bootmem_try_alloc(context, length, align, MEM_PAGE_MAP);
+	const struct backing *near = context;
+	struct bootmem *boot = near->boot;
+	u64 min = boot->min, max = boot->max, pa;
+
+	boot->min = max_u64(min, near->start);
+	boot->max = max_u64(boot->min, min_u64(max, near->end));
+	pa = bootmem_try_alloc(boot, length, align, MEM_PAGE_MAP);
+	boot->min = min;
+	boot->max = max;
+	return pa != 0 ? pa : bootmem_try_alloc(boot, length, align, MEM_PAGE_MAP);
 }
 
 static bool has_page_map(const struct mem_range *r)
@@ -56,6 +72,24 @@ static bool next_run(const struct memmap *map, u64 from, u64 *start, u64 *end)
 	return found;
 }
 
+/* The part of a run from `start` on that is one node's, grown to a whole unit. */
+static u64 node_end(u64 start, u64 end)
+{
+	u64 stop;
+
+	(void)mm_node_of(start, &stop);
+	return stop < end ? min_u64(align_up(stop, BACKING_UNIT), end) : end;
+}
+
+static void back(u64 start, u64 end, struct bootmem *boot)
+{
+	struct backing near = {boot, start, end};
+
+	if (platform_back_page_map(start >> PAGE_SHIFT, end >> PAGE_SHIFT, take_backing, &near) !=
+	    0)
+		panic("mm: no room for the page map of [%#lx, %#lx)", start, end);
+}
+
 /* Gives every frame of RAM its struct page. Each run is looked up anew, because backing it changes
  * the map. */
 static void init_page_map(const struct memmap *map, struct bootmem *boot)
@@ -63,9 +97,22 @@ static void init_page_map(const struct memmap *map, struct bootmem *boot)
 	u64 start = 0, end = 0;
 
 	while (next_run(map, end, &start, &end))
-		if (platform_back_page_map(start >> PAGE_SHIFT, end >> PAGE_SHIFT, take_backing,
-		                           boot) != 0)
-			panic("mm: no room for the page map of [%#lx, %#lx)", start, end);
+		for (u64 stop; start < end; start = stop) {
+			stop = node_end(start, end);
+			back(start, stop, boot);
+		}
+}
+
+static void add_memory(u64 start, u64 end)
+{
+	for (u64 stop; start < end; start = stop) {
+		unsigned node = mm_node_of(start, &stop);
+
+		stop = min_u64(align_down(stop, PAGE_SIZE), end);
+		if (stop <= start) /* a node's border inside a page */
+			stop = start + PAGE_SIZE;
+		zone_add_range(node, start >> PAGE_SHIFT, stop >> PAGE_SHIFT);
+	}
 }
 
 static void init_zones(const struct memmap *map)
@@ -75,8 +122,7 @@ static void init_zones(const struct memmap *map)
 		const struct mem_range *r = &map->range[i];
 
 		if (r->type == MEM_USABLE)
-			zone_add_range(0, r->base >> PAGE_SHIFT,
-			               (r->base + r->length) >> PAGE_SHIFT);
+			add_memory(r->base, r->base + r->length);
 	}
 	if (zone_next(NULL) == NULL)
 		panic("mm: no usable memory");
@@ -86,6 +132,7 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 {
 	site_init();              /* numbers the call sites */
 	reclaim_init();           /* nobody to ask yet */
+	node_init();              /* which nodes to ask in which order */
 	init_page_map(map, boot); /* struct page for every frame of RAM */
 	mm_context_init(boot);    /* two for each CPU */
 	cpu_pages_init(boot);     /* empty stacks */

@@ -14,6 +14,11 @@ void mm_context_init(struct bootmem *boot);
 unsigned mm_nr_contexts(void);
 struct mm_context *mm_context_of(unsigned id);
 
+/* --- node.c --- */
+
+void node_init(void);
+unsigned node_of_cpu(unsigned cpu);
+
 /* --- cpu_pages.c --- */
 
 /* Cached are orders 0 … 3. A stack of order o holds MAX >> o blocks at most, and a trip to the zone
@@ -52,6 +57,9 @@ static inline struct page **page_stack_base(const struct page_stack *s, unsigned
 
 void cpu_pages_init(struct bootmem *boot);
 struct cpu_pages *cpu_pages_of(unsigned context);
+
+/* The node of a CPU that is not running yet. */
+void cpu_pages_set_node(unsigned cpu, unsigned node);
 
 /* Tells the caches which zones have memory. Until then, and for zones that come later, nothing is
  * cached. */

@@ -129,7 +129,7 @@ static void visit_large(void (*visit)(void *context, struct page *head), void *c
 				pfn = align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 				continue;
 			}
-			if (page->type == PAGE_LARGE)
+			if (page->type == PAGE_LARGE && page->zone == z->id)
 				visit(context, page);
 			pfn += page->type == PAGE_FREE || page->type == PAGE_LARGE
 			           ? page_block_pages(page)

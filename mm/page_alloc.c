@@ -3,9 +3,9 @@
  * what may be freed.
  *
  * Fallback goes from the highest zone that the caller's flags allow down to DMA, in the wanted node
- * first, so that scarce low memory is spent last. When all are empty: this CPU's caches go back
- * (their blocks may merge), then, if the caller may wait, the shrinkers are asked, and only then
- * the answer is NULL. Exhaustion never stops the machine.
+ * first and then in the others by distance, so that scarce low memory is spent last. When all are
+ * empty: the CPUs' caches go back (their blocks may merge), then, if the caller may wait, the
+ * shrinkers are asked, and only then the answer is NULL. Exhaustion never stops the machine.
  *
  * A wrong free always does, before anything is changed, with one line: "page_alloc: double free
  * pfn=… order=…".
@@ -17,6 +17,7 @@
 
 #include <lib/assert.h>
 #include <lib/string.h>
+#include <mm/node.h>
 #include <mm/page_alloc.h>
 #include <mm/reclaim.h>
 
@@ -62,11 +63,15 @@ static struct page *take_from_node(unsigned node, gfp_t gfp, unsigned order, u32
 
 static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
 {
-	struct page *page = take_from_node(node, gfp, order, nr_pages);
+	struct page *page = NULL;
 
-	for (unsigned other = 0; other < MAX_NODES && page == NULL; other++)
-		if (other != node)
-			page = take_from_node(other, gfp, order, nr_pages);
+	for (unsigned i = 0; i < MAX_NODES && page == NULL; i++) {
+		unsigned from = node_fallback(node, i);
+
+		page = take_from_node(from, gfp, order, nr_pages);
+		if (page != NULL && (from != node || from != mm_this(pages)->node))
+			node_count(node, from);
+	}
 	return page;
 }
 
@@ -85,6 +90,7 @@ static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned or
 	struct page *page;
 
 	drain_cpu_pages();
+	(void)platform_on_other_cpus(drain_cpu_pages);
 	page = take_from_any(node, gfp, order, nr_pages);
 	for (unsigned i = 0; page == NULL && may_reclaim && i < RECLAIM_ROUNDS; i++) {
 		if (reclaim_pages(1ull << order) == 0)

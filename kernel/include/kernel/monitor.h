@@ -38,6 +38,7 @@ bool monitor_number(const char *command, const char *text, u64 *out);
 /* monitor_mm.c: looking at the memory manager */
 int monitor_mem(int argc, char **argv);
 int monitor_zones(int argc, char **argv);
+int monitor_numastat(int argc, char **argv);
 int monitor_buddyinfo(int argc, char **argv);
 int monitor_slabinfo(int argc, char **argv);
 int monitor_sites(int argc, char **argv);
