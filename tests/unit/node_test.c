@@ -33,6 +33,8 @@ TEST(node, this_cpus_memory_is_its_nodes)
 }
 
 #if __STDC_HOSTED__
+#include "tests/model/expect.h"
+
 #include <tests/host/machine.h>
 
 static u64 this_machine;
@@ -92,7 +94,7 @@ TEST(node, allocations_come_from_the_node_that_is_wanted)
 	EXPECT_EQ(mm_nr_nodes(), 4);
 	EXPECT_EQ(mm_this_node(), 2);
 	for (unsigned node = 0; node < 4; node++)
-		for (unsigned order = 0; order <= 12; order += 3) {
+		for (unsigned order = 0; order <= 9; order += 3) {
 			struct page *page = alloc_pages_node(node, GFP_KERNEL, order);
 
 			ASSERT_NOT_NULL(page);
@@ -145,9 +147,9 @@ TEST(node, statistics_name_hits_misses_and_remote_allocations)
 		node_stats(node, &before[node]);
 	page = alloc_pages_node(1, GFP_KERNEL, 5); /* wanted there, by a CPU of node 0 */
 	free_pages(page, 5);
-	while ((page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, 12)) != NULL && node_of(page) == 0)
+	while ((page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, 11)) != NULL && node_of(page) == 0)
 		;
-	EXPECT_EQ(node_of(page), 1); /* node 0 has no 16 MiB left */
+	EXPECT_EQ(node_of(page), 1); /* node 0 has no 8 MiB left */
 	for (unsigned node = 0; node < 4; node++)
 		node_stats(node, &after[node]);
 	EXPECT_EQ(after[1].hit - before[1].hit, 1);
