@@ -366,7 +366,7 @@ BENCH_CFLAGS := -std=gnu11 -O2 -g -pthread -fno-pie -fno-omit-frame-pointer -mom
 bench_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \
 	$(if $(filter tests/host/% tests/bench/host/%,$1),,-include tests/host/include/rename.h)
 # The machine under Strata twice: what valgrind can hold, and one of terabytes.
-BENCH_C := $(PORTABLE_C) kernel/trace.c $(addprefix tests/host/,boot.c machine.c platform.c)
+BENCH_C := $(PORTABLE_C) kernel/trace.c $(addprefix tests/host/,boot.c interrupts.c machine.c platform.c)
 BENCH_FLAVOURS := small wide strata malloc none
 bench_define_small := -DHOST_SMALL
 bench_define_strata := -DHOST_SMALL -DSUBJECT_STRATA

@@ -81,8 +81,11 @@ static u8 find_root_in(boot_peek peek, void *context, u64 start, u64 end, u8 rsd
 	const u8 *area = peek(context, start, end - start);
 
 	for (u64 at = 0; area != NULL && at + 20 <= end - start; at += 16) {
-		u8 length = root_length(area + at, end - start - at);
+		u8 length;
 
+		if (likely(!is_root(area + at)))
+			continue;
+		length = root_length(area + at, end - start - at);
 		if (length != 0) {
 			memcpy(rsdp, area + at, length);
 			return length;
