@@ -201,43 +201,64 @@ class Servers(unittest.TestCase):
             [self.mutant] = changes.mutants_of("mm/x.c", Places.SOURCE)
             self.schemata = self
             self.number, self.invalid = {self.mutant: 10}, set()
-            self.order, self.boots = {"mm/x.c:f": [4, 2, 7]}, set()
-            self.tests = [program.Test(i, "", "passed", 50000 if i == 7 else 100, frozenset()) for i in range(8)]
+            self.order = {"mm/x.c:f": [program.Test(n, "passed", 50000 if n == "long" else 100, frozenset())
+                                       for n in ("four", "two", "long")]}
+            self.boots = set()
             self.programs = {program.PLAIN: "", program.SANE: ""}
             self.answers, self.asked = answers, []
 
-        def run(self, flavour, number, boots, tests):
-            self.asked.append((flavour.name, tests))
-            return self.answers[flavour.name].pop(0) if tests else ("passed", -1)
-
-        def name(self, test):
-            return str(test)
+        def run(self, flavour, number, boots, tests, factor=0):
+            self.asked.append((flavour.name, [t.name for t in tests]))
+            return self.answers[flavour.name].pop(0) if tests else ("passed", program.BOOT)
 
     def verdict(self, plain, sane):
         judge = self.Judge({"plain": plain, "sane": sane})
         return judge.judge(judge.mutant), judge.asked
 
     def test_killed_without_sanitizers(self):
-        result, asked = self.verdict([("failed", 2)], [])
-        self.assertEqual(result, program.Verdict("killed", "2 failed (plain)"))
-        self.assertEqual(asked, [("plain", [4, 2])])
+        result, asked = self.verdict([("failed", "two")], [])
+        self.assertEqual(result, program.Verdict("killed", "two failed (plain)"))
+        self.assertEqual(asked, [("plain", ["four", "two"])])
 
     def test_killed_with_sanitizers(self):
-        result, asked = self.verdict([("passed", 2)], [("failed", 4)])
+        result, asked = self.verdict([("passed", "two")], [("failed", "four")])
         self.assertEqual(result.result, "killed")
-        self.assertEqual(asked, [("plain", [4, 2]), ("sane", [4, 2, 7])])
+        self.assertEqual(asked, [("plain", ["four", "two"]), ("sane", ["four", "two", "long"])])
 
     def test_survived(self):
-        self.assertEqual(self.verdict([("passed", 7)], [("passed", 7)])[0], program.Verdict("survived", ""))
+        self.assertEqual(self.verdict([("passed", "long")], [("passed", "long")])[0], program.Verdict("survived", ""))
 
     def test_a_test_that_never_ends_is_passed_over(self):
-        result, asked = self.verdict([("timeout", 4), ("crashed", 2)], [])
+        result, asked = self.verdict([("timeout", "four"), ("crashed", "two")], [])
         self.assertEqual(result.result, "killed")
-        self.assertEqual(asked, [("plain", [4, 2]), ("plain", [2])])
+        self.assertEqual(asked, [("plain", ["four", "two"]), ("plain", ["two"])])
 
     def test_timed_out_is_not_killed(self):
-        result, _ = self.verdict([("timeout", 2)], [("timeout", 2), ("passed", 7)])
-        self.assertEqual(result, program.Verdict("timed out", "2"))
+        result, _ = self.verdict([("timeout", "two")], [("timeout", "two"), ("passed", "long")])
+        self.assertEqual(result, program.Verdict("timed out", "two"))
+
+
+class Numbers(unittest.TestCase):
+    """A test may have another number, or none, in the other build."""
+
+    def test_a_test_is_known_by_its_name(self):
+        judge = program.Judge.__new__(program.Judge)
+        judge.names = {program.PLAIN: ["a", "b"], program.SANE: ["a", "new", "b"]}
+        lines = []
+
+        class Server:
+            def send(self, line):
+                lines.append(line)
+
+            def receive(self):
+                return ["failed", "1"]
+
+        judge.server = lambda flavour, boots: Server()
+        tests = [program.Test(n, "passed", 1, frozenset()) for n in ("new", "b")]
+        self.assertEqual(judge.run(program.PLAIN, 9, False, tests, 5), ("failed", "b"))
+        self.assertEqual(judge.run(program.SANE, 9, False, tests, 5), ("failed", "new"))
+        self.assertEqual(lines, ["run 9 5 1", "run 9 20 1,2"])
+        self.assertEqual(judge.run(program.PLAIN, 9, False, tests[:1], 5), ("passed", program.BOOT))
 
 
 class Goals(unittest.TestCase):

@@ -16,6 +16,7 @@ from mutation.changes import Mutant
 FOLDERS = ("Makefile", "lib", "mm", "boot", "kernel", "tests", "iso")  # what the Makefile's host tests need
 BUILDS = ("plain", "sane", "work")  # the folders in the copy that are made there
 RUNNER = "tools/mutation/runner.c"
+BOOT = "the boot"
 QUIET = {"ASAN_OPTIONS": "symbolize=0:exitcode=37", "UBSAN_OPTIONS": "symbolize=0:exitcode=37"}
 
 
@@ -146,20 +147,24 @@ class Server:
 
 
 class Test(NamedTuple):
-    number: int
     name: str
     status: str
     us: int
     entered: frozenset[int]
 
 
-def list_tests(server: Server) -> tuple[frozenset[int], list[Test]]:
-    """The functions that the boot enters, and the tests."""
-    server.send("tests")
+def list_names(server: Server) -> list[str]:
+    server.send("names")
+    return [words[0] for words in iter(server.receive, ["end"])]
+
+
+def run_alone(server: Server, numbers: list[int]) -> tuple[frozenset[int], list[Test]]:
+    """The functions that the boot enters, and what each of these tests does."""
+    server.send("tests " + ",".join(map(str, numbers)) + ",")
     tests: list[Test] = []
     for words in iter(server.receive, ["end"]):
         functions = words[3].split(",")[:-1] if len(words) > 3 else []
-        tests.append(Test(len(tests) - 1, words[0], words[1], int(words[2]), frozenset(map(int, functions))))
+        tests.append(Test(words[0], words[1], int(words[2]), frozenset(map(int, functions))))
     return tests[0].entered, tests[1:]
 
 
@@ -183,16 +188,30 @@ class Judge:
         self.schemata, self.programs = schemata, programs
         self.servers = threading.local()
         self.opened: list[Server] = []
-        self.tests: list[Test] = []
-        booted, self.tests = list_tests(self.server(PLAIN, False))
-        asked = [t for t in self.tests if not t.name.startswith(self.LEFT_OUT)]
-        self.sorted = sorted(asked, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.number))
-        self.order: dict[str, list[int]] = {}
+        self.names: dict[Flavour, list[str]] = {}
+        self.tests: dict[str, Test] = {}
+        booted = self.look_at_tests()
+        asked = [t for t in self.tests.values() if not t.name.startswith(self.LEFT_OUT)]
+        self.sorted = sorted(asked, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.name))
+        self.order: dict[str, list[Test]] = {}
         self.boots: set[str] = set()
         for i, function in enumerate(schemata.functions):
             boots = i in booted
             self.boots |= {function} if boots else set()
-            self.order[function] = [t.number for t in self.sorted if boots or i in t.entered]
+            self.order[function] = [t for t in self.sorted if boots or i in t.entered]
+
+    def look_at_tests(self) -> frozenset[int]:
+        """Each test alone; returns what the boot enters. Some tests exist with sanitizers only: their own numbers."""
+        booted: frozenset[int] = frozenset()
+        for flavour in self.programs:
+            server = Server(self.programs[flavour], False)
+            self.names[flavour] = list_names(server)
+            new = [i for i, name in enumerate(self.names[flavour]) if name not in self.tests]
+            entered, tests = run_alone(server, new)
+            booted |= entered
+            self.tests.update((t.name, t._replace(us=t.us // flavour.slower)) for t in tests)
+            server.close()
+        return booted
 
     def server(self, flavour: Flavour, boots: bool) -> Server:
         """This thread's own."""
@@ -202,8 +221,7 @@ class Judge:
             found = Server(self.programs[flavour], boots)
             setattr(self.servers, name, found)
             self.opened.append(found)
-            if self.tests:
-                found.send("times " + ",".join(str(t.us) for t in self.tests))
+            found.send("times " + ",".join(str(self.tests[name].us) for name in self.names[flavour]))
         return found
 
     def close(self) -> None:
@@ -212,32 +230,34 @@ class Judge:
 
     def failures(self) -> list[str]:
         """What is wrong without any mutant: tests that fail alone, or one after the other in the order that is used."""
-        found = [t.name + " " + t.status for t in self.tests if t.status != "passed"]
+        found = [t.name + " " + t.status for t in self.tests.values() if t.status != "passed"]
         for flavour in self.programs if not found else ():
-            status, test = self.run(flavour, 0, True, [t.number for t in self.sorted])
-            found += ["%s %s (%s)" % (self.name(test), status, flavour.name)] if status != "passed" else []
+            status, test = self.run(flavour, 0, True, self.sorted, 10 * self.FACTOR)
+            found += ["%s %s (%s)" % (test, status, flavour.name)] if status != "passed" else []
         return found
 
-    def name(self, test: int) -> str:
-        return "the boot" if test < 0 else self.tests[test].name
-
-    def run(self, flavour: Flavour, number: int, boots: bool, tests: list[int]) -> tuple[str, int]:
-        if not tests:
-            return "passed", -1
+    def run(self, flavour: Flavour, number: int, boots: bool, tests: list[Test],
+            factor: int = FACTOR) -> tuple[str, str]:
+        """(status, the last test's name, or BOOT)."""
+        numbers = [self.names[flavour].index(t.name) for t in tests if t.name in self.names[flavour]]
+        if not numbers:
+            return "passed", BOOT
         server = self.server(flavour, boots)
-        server.send("run %d %d %s" % (number, self.FACTOR * flavour.slower, ",".join(map(str, tests))))
+        server.send("run %d %d %s" % (number, factor * flavour.slower, ",".join(map(str, numbers))))
         status, test = server.receive()
-        return status, int(test)
+        return status, BOOT if int(test) < 0 else self.names[flavour][int(test)]
 
-    def run_on(self, flavour: Flavour, number: int, boots: bool, tests: list[int]) -> tuple[str, int]:
+    def run_on(self, flavour: Flavour, number: int, boots: bool, tests: list[Test]) -> tuple[str, str]:
         """A test, or a boot, that never ends says nothing: the others may."""
-        late = ("passed", -1)
+        late = "passed", BOOT
         for _ in range(flavour.patience):
             status, test = self.run(flavour, number, boots, tests)
             if status != "timeout":
                 return (status, test) if status != "passed" else late
             late = status, test
-            boots, tests = boots and test >= 0, tests[tests.index(test) + 1:] if test >= 0 else tests
+            if test != BOOT:
+                tests = tests[[t.name for t in tests].index(test) + 1:]
+            boots = boots and test != BOOT
         return late
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -248,9 +268,9 @@ class Judge:
         for flavour in self.programs:
             tests = self.order[function]
             if flavour == PLAIN and SANE in self.programs:
-                tests = [t for t in tests if self.tests[t].us <= self.LONG_US]
+                tests = [t for t in tests if t.us <= self.LONG_US]
             status, test = self.run_on(flavour, number, function in self.boots, tests)
             if status in ("failed", "crashed"):
-                return Verdict("killed", "%s %s (%s)" % (self.name(test), status, flavour.name))
-            late = late or (self.name(test) if status == "timeout" else "")
+                return Verdict("killed", "%s %s (%s)" % (test, status, flavour.name))
+            late = late or (test if status == "timeout" else "")
         return Verdict("timed out", late) if late else Verdict("survived", "")

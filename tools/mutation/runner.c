@@ -7,11 +7,12 @@
  * With the argument "unbooted" the boot is left to the forked process, with the mutant: for those
  * in functions that run at boot. Requests and answers are lines:
  *
- *     tests          runs each test alone, unchanged. A line for the boot and each test, in the
- *                    linker's order: NAME STATUS MICROSECONDS FUNCTION,FUNCTION,… (entered)
- *     times N,N,…    what each test takes alone, as another server of the same tests measured it
+ *     names          the names of all tests, a line each; their numbers are their places, from 0
+ *     tests T,T,…    runs each of these alone, unchanged. A line for the boot and for each:
+ *                    NAME STATUS MICROSECONDS FUNCTION,FUNCTION,… (entered)
+ *     times N,N,…    what each test, by number, takes alone, as another server measured it
  *     run M L T,T,…  mutant M: the tests with these numbers, in this order. Each may use L times
- *                    the time that it took alone, and 20 ms. The answer is STATUS
+ *                    the time that it took alone, and 30 ms. The answer is STATUS
  *                    and the test: passed, failed (a test did, or a panic or a sanitizer ended the
  *                    process), crashed (a signal did), timeout
  *
@@ -36,8 +37,8 @@
 #define MEMORY (512 * MIB) /* as tests/host/main.c */
 #define MAX_FUNCTIONS 4096
 #define MAX_TESTS 4096
-#define SLACK_US 20000 /* the clock of a busy machine is not exact */
-#define BOOT_US 100000 /* more than bringing up that machine takes */
+#define SLACK_US 30000 /* the clock of a busy machine is not exact */
+#define BOOT_US 100000  /* more than bringing up that machine takes */
 #define ALARM_SECONDS 60
 
 unsigned mutant_now;
@@ -187,16 +188,26 @@ static void print_entered(const volatile unsigned char entered[MAX_FUNCTIONS])
 	printf("\n");
 }
 
-static void answer_tests(void)
+static void answer_names(void)
 {
+	for (int i = 0; i < nr_tests(); i++)
+		printf("%s.%s\n", test_number(i)->suite, test_number(i)->name);
+	printf("end\n");
+}
+
+static void answer_tests(char *list)
+{
+	long i;
+
 	printf("boot passed 0 ");
 	print_entered(mutant_entered);
-	for (int i = 0; i < nr_tests(); i++) {
+	while (take_number(&list, &i)) {
 		pid_t child = fork();
 
 		if (child == 0)
-			run_alone(i);
-		printf("%s.%s %s", test_number(i)->suite, test_number(i)->name, wait_for(child));
+			run_alone((int)i);
+		printf("%s.%s %s", test_number((int)i)->suite, test_number((int)i)->name,
+		       wait_for(child));
 		alone_us[i] = shared->us;
 		printf(" %ld ", alone_us[i]);
 		print_entered(shared->entered);
@@ -237,8 +248,10 @@ int main(int argc, char **argv)
 	if (!unbooted)
 		host_machine_boot_pc(MEMORY);
 	while (getline(&line, &size, stdin) > 0) {
-		if (strcmp(line, "tests\n") == 0)
-			answer_tests();
+		if (strcmp(line, "names\n") == 0)
+			answer_names();
+		else if (sscanf(line, "tests %ms", &list) == 1)
+			answer_tests(list);
 		else if (sscanf(line, "times %ms", &list) == 1)
 			take_times(list);
 		else if (sscanf(line, "run %u %ld %ms", &mutant, &factor, &list) == 3)
