@@ -22,11 +22,11 @@
  * store on each path buys exact double-free detection, the owner of every live object and the leak
  * report. A tail that is no object has a tag too, which stays 0: an address in it is not live.
  *
- * 5. Size of a slab: the smallest power of two of pages (up to 8) whose tail and metadata waste at
- * most 1/8 and which holds WANTED_OBJECTS if it can; for sizes where none does, a run of just the
- * pages that k objects need. With many objects a slab, few frees move a slab from list to list.
+ * 5. Size of a slab: the smallest power of two of pages (up to 4) that holds 64 objects, else the
+ * largest, when its tail is at most 1/32; for sizes where no tail is, a run of just the pages that
+ * k objects need. With many objects a slab, few frees move a slab from list to list.
  *
- * 6. Full, four grades of partial, and empty slabs stand on lists of their own. A refill takes from
+ * 6. Full, two grades of partial, and empty slabs stand on lists of their own. A refill takes from
  * the fullest, so that the emptiest get a chance to run empty. Empty slabs are kept in proportion
  * to the cache; those that are more go back a few at a time, so that no operation pays for many.
  *

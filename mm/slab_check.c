@@ -3,14 +3,16 @@
  *
  * Invariants, which kmem_cache_check() walks and names:
  *   S1  a slab stands on the list that its number of free objects says; the lists' bits are right
- *   S2  nr_free of a slab is its number of set bits, and no bit stands beyond its objects
+ *   S2  a slab has as many set bits as its list and countdown say, and none beyond its objects
  *   S3  a bit is set exactly where the tag is TAG_IN_SLAB; slots that are no objects always are
  *   S4  every page of a slab is PAGE_SLAB and leads to its record, and the record to its cache
- *   S5  a magazine holds at most its capacity; each slot is an object of this cache with its own
- *       tag, TAG_IN_MAGAZINE
+ *   S5  a magazine holds at most its capacity; its bottom is never free; each slot is an object of
+ *       this cache with its own tag, TAG_IN_MAGAZINE
  *   S6  the tags that say TAG_IN_MAGAZINE are those of the magazines' objects, each once
- *   S7  nr_slabs, nr_empty and nr_free of the cache are the sums over its slabs; at most
- *       MAX_EMPTY_SLABS are empty
+ *   S7  nr_slabs, nr_empty and nr_free of the cache are the sums over its slabs
+ *   S8  a context has nothing, or a loaded magazine with top and limit in it, and no spare or one
+ *       that is full or empty
+ *   S9  the depot's lists are as long as it says; nr_magazines is the contexts' and the depot's
  */
 #include "slab_internal.h"
 

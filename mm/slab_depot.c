@@ -9,7 +9,7 @@
  *      edge of a magazine makes no trip at each step;
  *   2. whole magazines are exchanged with the depot, two lists of full and of empty ones under the
  *      cache's lock. This is how objects that one CPU frees come to another that allocates;
- *   3. half a magazine is taken from the slabs, or goes back to them. What goes is the spare's: the
+ *   3. a magazine's worth of objects is taken from the slabs; or the spare's go back to them: the
  *      colder half of what the context has.
  *
  * The depot keeps full magazines in proportion to the cache, so that what lies there is a small
@@ -21,7 +21,7 @@
  * for ever: its top is a bottom, so nothing can be popped, and its limit is its top, so nothing can
  * be pushed. The fast ways need no other test.
  *
- * Cost: O(1) for an exchange; half a magazine of objects at most otherwise. Locks: the cache's, for
+ * Cost: O(1) for an exchange; a magazine of objects at most otherwise. Locks: the cache's, for
  * the depot and the slabs; interrupts are off around all of it, which guards the context.
  */
 #include "slab_internal.h"
@@ -261,9 +261,11 @@ static void empty_magazine(struct kmem_cache *c, struct magazine *m, u64 nr)
 	magazine_destroy(c, m);
 }
 
+static_assert(CONTEXT_THREADS < CONTEXT_INTERRUPTS, "flush_cpu() begins with the current kind");
+
+/* Interrupts off, unless nobody uses the cache. */
 static void flush_context(struct kmem_cache *c, unsigned context)
 {
-	u64 flags = irq_save();
 	struct cpu_objects *o = cpu_objects_of(c, context), had = *o;
 
 	load_nothing(o);
@@ -271,7 +273,20 @@ static void flush_context(struct kmem_cache *c, unsigned context)
 		empty_magazine(c, had.loaded, nr_loaded(&had));
 	if (had.spare != NULL)
 		empty_magazine(c, had.spare, had.nr_spare);
-	irq_restore(flags);
+}
+
+/* This CPU's: both from a thread, but a handler's own alone, for it may have stopped a thread in
+ * the middle of a fast way. */
+static void flush_cpu(struct kmem_cache *c)
+{
+	unsigned first = (unsigned)(mm_this(id) % NR_CONTEXT_KINDS);
+
+	for (unsigned kind = first; kind < NR_CONTEXT_KINDS; kind++) {
+		u64 flags = irq_save();
+
+		flush_context(c, cpu_id() * NR_CONTEXT_KINDS + kind);
+		irq_restore(flags);
+	}
 }
 
 /* One magazine of the depot, whichever. */
@@ -298,12 +313,11 @@ static void flush_depot(struct kmem_cache *c)
 
 void magazine_flush(struct kmem_cache *c, bool all_cpus)
 {
-	unsigned first = all_cpus ? 0 : cpu_id() * NR_CONTEXT_KINDS;
-	unsigned end = all_cpus ? mm_nr_contexts() : first + NR_CONTEXT_KINDS;
-
 	if (c->capacity == 0)
 		return;
-	for (unsigned context = first; context < end; context++)
+	if (!all_cpus)
+		flush_cpu(c);
+	for (unsigned context = 0; all_cpus && context < mm_nr_contexts(); context++)
 		flush_context(c, context);
 	flush_depot(c);
 }

@@ -24,7 +24,7 @@ struct slab {
 	u8 unused;
 	u64 bits;  /* L: one for each object, set while it is free in the slab. Here
 	              where 64 are enough, else behind the tags: slab_bits() */
-	u16 tag[]; /* one a slot: TAG_IN_SLAB, TAG_IN_MAGAZINE or the call site's. I or L, see
+	u16 tag[]; /* one a slot: TAG_IN_SLAB, TAG_IN_MAGAZINE or the call site's. X or L, see
 	              slab_cpu.c */
 };
 
@@ -67,8 +67,8 @@ struct magazine {
 static_assert(sizeof(struct magazine) == 1024, "magazines fill pages");
 
 /*
- * The hot objects of one cache in one execution context (mm/context.h). I: only code of this
- * context, or its CPU with interrupts off; for the counters of others a snapshot is enough.
+ * The hot objects of one cache in one execution context (mm/context.h). X: only code of this
+ * context, or its CPU's threads with interrupts off. Others read the counters: a moment's picture.
  */
 struct cpu_objects {
 	struct magazine_slot *top;   /* the topmost used slot of `loaded`, or its bottom */
@@ -231,8 +231,8 @@ bool cpu_objects_make_room(struct kmem_cache *c, struct cpu_objects *o, struct l
 /* Objects in the magazines of all contexts and of the depot. */
 u64 magazine_objects(const struct kmem_cache *c);
 
-/* Gives all objects of this CPU's magazines and of the depot back to the slabs, and the magazines
- * too; with all_cpus everyone's (nobody may be using the cache then). */
+/* Gives all objects of this CPU's magazines (a handler: of its own context's) and of the depot back
+ * to the slabs, and the magazines too; with all_cpus everyone's (nobody may be using the cache). */
 void magazine_flush(struct kmem_cache *c, bool all_cpus);
 
 /* --- slab_cpu.c --- */

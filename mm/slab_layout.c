@@ -2,10 +2,11 @@
  * How a cache's slabs are cut: pages a slab, objects, tags and bits, and what the record of all
  * that needs.
  *
- * The smallest power of two of pages, up to 8, whose tail and metadata waste at most 1/8 and that
- * holds at least WANTED_OBJECTS; else the largest such with fewer; else, for sizes where no power
- * of two does, a run of just the pages that k objects need. The records' own caches have the record
- * at the start of their single page instead.
+ * The smallest power of two of pages, up to 4, that holds WANTED_OBJECTS with a tail of at most
+ * 1/32; else the largest with such a tail; else, for sizes where no power of two has one, a run of
+ * just the pages that k objects need; else the same with a tail of 1/8. Tail and record together
+ * waste at most 1/8. The records' own caches have the record at the start of their single page
+ * instead.
  *
  * Pure arithmetic on struct kmem_cache, done once a cache. mm/slab.c holds the theory (its sections
  * 2, 3 and 5).
@@ -65,6 +66,7 @@ static void on_slab_layout(struct kmem_cache *c)
 	c->record_cache = NULL;
 }
 
+/* False: no number of pages wastes so little. */
 static bool frugal_layout(struct kmem_cache *c, u32 share)
 {
 	enum { WANTED_OBJECTS = 64, MAX_ORDER_PAGES = 4, MAX_RUN_PAGES = 32 };

@@ -208,6 +208,43 @@ TEST(slab_check, S6_tags_are_as_many_as_magazines_hold)
 	close();
 }
 
+TEST(slab_check, S8_contexts_have_magazines_or_nothing)
+{
+	struct cpu_objects *o, *handlers;
+	struct magazine_slot slot = {NULL, NULL};
+
+	open_sound();
+	o = here();
+	slot.tag = o->loaded->slot[0].tag;
+	handlers = cpu_objects_of(c, cpu_id() * NR_CONTEXT_KINDS + CONTEXT_INTERRUPTS);
+	ASSERT_NULL(handlers->loaded);
+	EXPECT_BREAKS("S8:", handlers->top, &slot);
+	EXPECT_BREAKS("S8:", handlers->limit, &slot);
+	EXPECT_BREAKS("S8:", handlers->spare, o->loaded);
+	EXPECT_BREAKS("S8:", handlers->nr_spare, 1);
+	EXPECT_BREAKS("S8:", o->top, (struct magazine_slot *)o->loaded - 1);
+	EXPECT_BREAKS("S8:", o->limit, o->limit - 1);
+	EXPECT_BREAKS("S8:", o->limit, o->limit + 1);
+	EXPECT_BREAKS("S8:", o->nr_spare, 1);
+	EXPECT_BREAKS("S8:", o->nr_spare, c->capacity);
+	close();
+}
+
+TEST(slab_check, S9_magazines_are_counted)
+{
+	struct magazine *m;
+
+	open_sound();
+	EXPECT_BREAKS("S9:", c->nr_magazines, 0);
+	EXPECT_BREAKS("S9:", c->nr_magazines, c->nr_magazines + 1);
+	EXPECT_BREAKS("S9:", c->depot.nr_full, 1);
+	EXPECT_BREAKS("S9:", c->depot.nr_empty, 1);
+	m = here()->loaded;
+	EXPECT_BREAKS("S9:", c->depot.empty, m); /* a list, but none counted */
+	EXPECT_BREAKS("S9:", c->depot.full, m);
+	close();
+}
+
 TEST(slab_check, S7_sums_over_the_slabs)
 {
 	open_sound();

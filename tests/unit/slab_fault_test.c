@@ -217,6 +217,27 @@ TEST(slab_fault, an_object_in_two_magazines)
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
+TEST(slab_fault, fewer_free_bits_than_free_objects)
+{
+	char *object;
+	struct slab *s;
+	u64 right[8], bytes;
+
+	c = must_create(SLAB_NO_MAGAZINE);
+	object = must_alloc(c);
+	s = slab_of(object);
+	bytes = bitmap_words(c->nr_objects) * sizeof(u64);
+	ASSERT_LE(bytes, sizeof(right));
+	memcpy(right, slab_bits(c, s), bytes);
+	memset(slab_bits(c, s), 0, bytes);
+	EXPECT_PANIC("slab: fewer free bits than free objects", (void)must_alloc(c));
+	spin_unlock(&c->lock); /* the panic came under it */
+	memcpy(slab_bits(c, s), right, bytes);
+	EXPECT_SOUND(kmem_cache_check(c));
+	kmem_cache_free(c, object);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
 TEST(slab_fault, a_free_bit_of_a_used_object)
 {
 	char *object;

@@ -1,0 +1,383 @@
+/*
+ * Magazines between the contexts, the depot and the slabs: who has which, when a trip is made and
+ * when not, contexts that never touch each other's, and what happens without memory for a magazine.
+ */
+#include "mm/slab_internal.h"
+
+#include <mm/mm.h>
+
+#include "tests/model/expect.h"
+#include "tests/model/hoard.h"
+
+#define MAX_OBJECTS 20000u
+
+static struct kmem_cache *c;
+static void *objects[MAX_OBJECTS];
+
+static void open(size_t size, unsigned flags)
+{
+	c = kmem_cache_create("depot", size, 0, flags, NULL);
+	ASSERT_NOT_NULL(c);
+}
+
+static void close(void)
+{
+	EXPECT_SOUND(kmem_cache_check(c));
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+static struct cpu_objects *of_kind(enum mm_context_kind kind)
+{
+	return cpu_objects_of(c, cpu_id() * NR_CONTEXT_KINDS + kind);
+}
+
+static struct cpu_objects *here(void)
+{
+	return of_kind(CONTEXT_THREADS);
+}
+
+static void alloc(unsigned from, unsigned n)
+{
+	for (unsigned i = from; i < from + n; i++)
+		ASSERT_NOT_NULL(objects[i] = kmem_cache_alloc(c, GFP_KERNEL));
+}
+
+static void release(unsigned from, unsigned n)
+{
+	for (unsigned i = from; i < from + n; i++)
+		kmem_cache_free(c, objects[i]);
+}
+
+TEST(slab_depot, nothing_is_empty_and_full_at_once)
+{
+	open(64, 0);
+	for (unsigned i = 0; i < mm_nr_contexts(); i++) {
+		EXPECT_TRUE(c->cpu[i].top == c->cpu[i].limit);
+		EXPECT_EQ(*c->cpu[i].top->tag, TAG_IN_SLAB);
+		EXPECT_NULL(c->cpu[i].loaded);
+	}
+	EXPECT_EQ(c->nr_magazines, 0);
+	close();
+}
+
+TEST(slab_depot, a_context_gets_magazines_when_it_needs_them)
+{
+	open(64, 0);
+	alloc(0, 1);
+	EXPECT_EQ(c->nr_magazines, 1);
+	EXPECT_NOT_NULL(here()->loaded);
+	EXPECT_NULL(here()->spare);
+	alloc(1, 2 * c->capacity);
+	magazine_flush(c, false);
+	EXPECT_EQ(c->nr_magazines, 0);
+	release(0, c->capacity);
+	EXPECT_EQ(c->nr_magazines, 1);
+	release(c->capacity, c->capacity + 1); /* more than one holds */
+	EXPECT_EQ(c->nr_magazines, 2);
+	EXPECT_NOT_NULL(here()->spare);
+	EXPECT_NULL(of_kind(CONTEXT_INTERRUPTS)->loaded);
+	EXPECT_GT(kmem_cache_shrink(c), 0); /* and the magazines with it */
+	EXPECT_EQ(c->nr_magazines, 0);
+	EXPECT_NULL(here()->loaded);
+	alloc(0, 1);
+	release(0, 1);
+	close();
+}
+
+TEST(slab_depot, a_cache_without_magazines_never_has_one)
+{
+	struct kmem_cache_stats s;
+
+	open(64, SLAB_NO_MAGAZINE);
+	alloc(0, 200);
+	release(0, 200);
+	EXPECT_TRUE(c->cpu == cpu_objects_none);
+	kmem_cache_stats(c, &s);
+	EXPECT_EQ(s.nr_magazines, 0);
+	EXPECT_EQ(s.nr_cached, 0);
+	close();
+}
+
+/* To and fro about the edge of a magazine, one is exchanged for the other and no trip is made. */
+TEST(slab_depot, the_spare_takes_what_swings)
+{
+	u64 trips;
+	u32 n;
+
+	open(64, 0);
+	n = c->capacity;
+	alloc(0, 3 * n);
+	release(0, 2 * n); /* loaded and spare are full, or one is and the other about to be */
+	trips = here()->nr_refills + here()->nr_flushes;
+	for (unsigned swing = 0; swing < 5; swing++) {
+		alloc(0, n + 1);
+		release(0, n + 1);
+	}
+	EXPECT_EQ(here()->nr_refills + here()->nr_flushes, trips);
+	EXPECT_SOUND(kmem_cache_check(c));
+	release(2 * n, n);
+	close();
+}
+
+#define KEPT 1000u
+
+/* All but the last KEPT are freed again: more than the magazines hold. */
+static void fill_the_depot(void)
+{
+	open(16, 0);
+	alloc(0, MAX_OBJECTS);
+	release(0, MAX_OBJECTS - KEPT);
+	ASSERT_GE(c->depot.nr_full, 1);
+	EXPECT_SOUND(kmem_cache_check(c));
+}
+
+TEST(slab_depot, whole_magazines_go_to_the_depot_and_come_back)
+{
+	u32 held, nr_full, nr_magazines;
+
+	fill_the_depot();
+	nr_full = c->depot.nr_full;
+	nr_magazines = c->nr_magazines;
+	held = (u32)cpu_objects_count(here());
+	alloc(0, held);
+	EXPECT_EQ(c->depot.nr_full, nr_full);
+	alloc(held, 1); /* a full one comes for an empty one */
+	EXPECT_EQ(c->depot.nr_full, nr_full - 1);
+	EXPECT_EQ(c->depot.nr_empty, 1);
+	EXPECT_EQ(cpu_objects_count(here()), c->capacity - 1);
+	EXPECT_SOUND(kmem_cache_check(c));
+	release(0, held + 1); /* and goes back */
+	EXPECT_EQ(c->nr_magazines, nr_magazines);
+	EXPECT_SOUND(kmem_cache_check(c));
+	release(MAX_OBJECTS - KEPT, KEPT);
+	close();
+}
+
+/* Of 128 objects that the cache has, about one may lie there. */
+TEST(slab_depot, the_depot_is_a_small_part_of_the_cache)
+{
+	struct kmem_cache_stats s;
+
+	fill_the_depot();
+	kmem_cache_stats(c, &s);
+	EXPECT_LE((u64)c->depot.nr_full * c->capacity * 128, (u64)MAX_OBJECTS + c->nr_objects);
+	EXPECT_EQ(s.nr_live, KEPT);
+	EXPECT_EQ(s.nr_cached, magazine_objects(c));
+	EXPECT_EQ(s.nr_cached, cpu_objects_count(here()) + c->depot.nr_full * c->capacity);
+	EXPECT_EQ(s.nr_magazines, 2 + c->depot.nr_full + c->depot.nr_empty);
+	release(MAX_OBJECTS - KEPT, KEPT);
+	close();
+}
+
+TEST(slab_depot, shrinking_empties_it)
+{
+	fill_the_depot();
+	release(MAX_OBJECTS - KEPT, KEPT);
+	EXPECT_GT(kmem_cache_shrink(c), 0);
+	EXPECT_EQ(c->depot.nr_full, 0);
+	EXPECT_EQ(c->depot.nr_empty, 0);
+	EXPECT_EQ(c->nr_magazines, 0);
+	EXPECT_EQ(c->nr_slabs, 0);
+	close();
+}
+
+/* --- contexts --- */
+
+/* What a handler does, in the middle of a thread's work. */
+static void handler(void)
+{
+	u64 flags = irq_save();
+	struct mm_context former = mm_context_enter(CONTEXT_INTERRUPTS);
+	void *mine[100];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(mine); i++)
+		ASSERT_NOT_NULL(mine[i] = kmem_cache_alloc(c, GFP_ATOMIC));
+	for (unsigned i = 0; i < ARRAY_SIZE(mine); i++)
+		kmem_cache_free(c, mine[i]);
+	mm_context_leave(former);
+	irq_restore(flags);
+}
+
+TEST(slab_depot, a_handler_never_touches_a_threads_magazines)
+{
+	struct cpu_objects before;
+	struct magazine loaded;
+
+	open(64, 0);
+	alloc(0, 10);
+	release(0, 5);
+	before = *here();
+	loaded = *before.loaded;
+	handler();
+	EXPECT_EQ(memcmp(here(), &before, sizeof(before)), 0);
+	EXPECT_EQ(memcmp(before.loaded, &loaded, sizeof(loaded)), 0);
+	EXPECT_GT(cpu_objects_count(of_kind(CONTEXT_INTERRUPTS)), 0);
+	EXPECT_SOUND(kmem_cache_check(c));
+	release(5, 5);
+	close();
+}
+
+TEST(slab_depot, a_thread_flushes_both_a_handler_its_own)
+{
+	struct mm_context former;
+	u64 flags, held;
+
+	open(64, 0);
+	alloc(0, 10);
+	handler();
+	held = cpu_objects_count(here());
+	flags = irq_save();
+	former = mm_context_enter(CONTEXT_INTERRUPTS);
+	magazine_flush(c, false);
+	mm_context_leave(former);
+	irq_restore(flags);
+	EXPECT_EQ(cpu_objects_count(of_kind(CONTEXT_INTERRUPTS)), 0);
+	EXPECT_EQ(cpu_objects_count(here()), held);
+	handler();
+	magazine_flush(c, false);
+	EXPECT_EQ(cpu_objects_count(of_kind(CONTEXT_INTERRUPTS)), 0);
+	EXPECT_EQ(cpu_objects_count(here()), 0);
+	EXPECT_EQ(c->nr_magazines, 0);
+	release(0, 10);
+	close();
+}
+
+/* --- no memory --- */
+
+/* All pages, and all magazines that the pages which are there would give. */
+static u32 take_all(struct hoard *hoard, void *magazines[], u32 max)
+{
+	u32 n = 0;
+
+	hoard_take_all(hoard, GFP_NOWAIT | __GFP_NOWARN);
+	while (n < max && (magazines[n] = slab_alloc_bare(&magazine_cache,
+	                                                  GFP_NOWAIT | __GFP_NOWARN, 2)) != NULL)
+		n++;
+	return n;
+}
+
+static void give_back(struct hoard *hoard, void *magazines[], u32 n)
+{
+	while (n-- > 0)
+		slab_free_bare(&magazine_cache, magazines[n]);
+	hoard_drop_all(hoard);
+}
+
+TEST(slab_depot, without_memory_for_a_magazine_objects_come_from_the_slabs)
+{
+	static struct hoard hoard;
+	static void *magazines[256];
+	u32 n;
+
+	open(64, 0);
+	alloc(0, 1);
+	magazine_flush(c, false); /* its slab has free objects */
+	n = take_all(&hoard, magazines, ARRAY_SIZE(magazines));
+	ASSERT_LT(n, ARRAY_SIZE(magazines));
+	alloc(1, 20);
+	EXPECT_EQ(c->nr_magazines, 0);
+	EXPECT_NULL(here()->loaded);
+	EXPECT_SOUND(kmem_cache_check(c));
+	release(1, 20);
+	EXPECT_EQ(c->nr_magazines, 0);
+	EXPECT_EQ(c->nr_free, c->nr_objects - 1);
+	give_back(&hoard, magazines, n);
+	release(0, 1);
+	close();
+}
+
+TEST(slab_depot, without_memory_for_a_spare_objects_go_to_the_slabs)
+{
+	static struct hoard hoard;
+	static void *magazines[256];
+	u32 n, capacity;
+
+	open(64, 0);
+	capacity = c->capacity;
+	alloc(0, 3 * capacity);
+	magazine_flush(c, false);
+	release(3 * capacity - 1, 1);
+	ASSERT_NOT_NULL(here()->loaded);
+	ASSERT_NULL(here()->spare);
+	n = take_all(&hoard, magazines, ARRAY_SIZE(magazines));
+	ASSERT_LT(n, ARRAY_SIZE(magazines));
+	release(0, 3 * capacity - 1);
+	EXPECT_NULL(here()->spare);
+	EXPECT_EQ(cpu_objects_count(here()), capacity);
+	EXPECT_EQ(c->nr_magazines, 1);
+	EXPECT_SOUND(kmem_cache_check(c));
+	give_back(&hoard, magazines, n);
+	close();
+}
+
+/* --- wiped objects, and many at once --- */
+
+TEST(slab_depot, wiped_objects_go_through_magazines_too)
+{
+	open(64, SLAB_ZERO_ON_FREE);
+	alloc(0, 100);
+	memset(objects[99], 0x5a, 64);
+	release(0, 100);
+	EXPECT_GT(cpu_objects_count(here()), 0);
+	alloc(0, 1);
+	EXPECT_TRUE(objects[0] == objects[99]); /* the hottest */
+	EXPECT_NULL(mem_find_other(objects[0], 0, 64));
+	release(0, 1);
+	close();
+}
+
+TEST(slab_depot, bulk_frees_of_many_slabs_in_any_order)
+{
+	enum { N = 600 };
+
+	open(128, 0);
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, N, objects), N);
+	for (unsigned i = N - 1; i > 0; i--) {
+		unsigned j = (unsigned)rng_below(test_rng(), i + 1);
+		void *swap = objects[i];
+
+		objects[i] = objects[j];
+		objects[j] = swap;
+	}
+	for (unsigned i = 0; i < N; i += 50)
+		memset(objects[i], (int)i, 128);
+	for (unsigned i = 0; i < N; i += 50)
+		EXPECT_NULL(mem_find_other(objects[i], (u8)i, 128));
+	objects[N] = objects[N / 2];
+	objects[N / 2] = NULL; /* a no-op in the middle */
+	kmem_cache_free_bulk(c, N + 1, objects);
+	close();
+}
+
+TEST(slab_depot, bulk_frees_name_what_is_wrong)
+{
+	char *other = kmalloc(64, GFP_KERNEL);
+
+	open(64, 0);
+	ASSERT_NOT_NULL(other);
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 4, objects), 4);
+	objects[4] = other;
+	EXPECT_PANIC("slab: wrong cache object=", kmem_cache_free_bulk(c, 5, objects));
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 4, objects), 4);
+	objects[4] = objects[0];
+	objects[0] = (char *)objects[0] + 8;
+	EXPECT_PANIC("slab: not the start of an object", kmem_cache_free_bulk(c, 5, objects));
+	objects[0] = objects[4];
+	EXPECT_PANIC("slab: double free", kmem_cache_free_bulk(c, 5, objects));
+	kfree(other);
+	close();
+}
+
+TEST(slab_depot, zeroed_in_bulk)
+{
+	open(200, 0);
+	alloc(0, 80);
+	for (unsigned i = 0; i < 80; i++)
+		memset(objects[i], 0xaa, 200);
+	release(0, 80);
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL | __GFP_ZERO, 80, objects), 80);
+	for (unsigned i = 0; i < 80; i++)
+		EXPECT_NULL(mem_find_other(objects[i], 0, 200));
+	kmem_cache_free_bulk(c, 80, objects);
+	close();
+}
