@@ -130,6 +130,14 @@ KERNEL_SRC := $(wildcard boot/*.asm boot/*.c kernel/*.asm kernel/*.c kernel/*/*.
 HOST_MAIN_C := $(wildcard tests/host/*_main.c)
 HOST_C := $(PORTABLE_C) $(wildcard boot/*.c) $(FRAMEWORK_C) \
 	$(filter-out $(HOST_MAIN_C),$(wildcard tests/host/*.c))
+TESTS_C := $(HOST_C) $(UNIT_C)
+# How the host's tests are built: with the address and undefined-behaviour sanitizers, without optimisation for
+# coverage, with the thread sanitizer, and for valgrind. The last two on a small machine: docs/testing.md.
+TEST_BUILDS := $(HOSTCC_NAME) coverage tsan valgrind
+FLAGS_$(HOSTCC_NAME) := $(HOST_CFLAGS) $(SANITIZE)
+FLAGS_coverage := $(filter-out -O1,$(HOST_CFLAGS)) -O0 --coverage
+FLAGS_tsan := $(HOST_CFLAGS) -DHOST_SMALL -fsanitize=thread
+FLAGS_valgrind := $(HOST_CFLAGS) -DHOST_SMALL -DHOST_VALGRIND
 
 # --- Stamps: $(call stamp,file,text) writes the file only when the text differs from what it holds ---
 
@@ -138,14 +146,10 @@ held = $(if $(wildcard $1),$(strip $(file <$1)))
 stamp = $(if $(call same,$(strip $2),$(call held,$1)),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
 K := $(BUILD)/$(CONFIG)
 H := $(BUILD)/host
-HT := $H/$(HOSTCC_NAME)
 ifneq ($(filter-out help clean deps doctor format check-format,$(or $(MAKECMDGOALS),all)),)
 $(call stamp,$K/flags,$(CC) $(KERNEL_CFLAGS) $(NASM) $(NASMFLAGS))
 $(call stamp,$K/link,$(LD) $(LDFLAGS) $(KERNEL_SRC))
-$(call stamp,$(HT)/flags,$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE))
-$(call stamp,$(HT)/link,$(HOST_C) $(UNIT_C))
-$(call stamp,$H/coverage/flags,$(HOSTCC) $(HOST_CFLAGS))
-$(call stamp,$H/coverage/link,$(HOST_C) $(UNIT_C))
+$(foreach b,$(TEST_BUILDS),$(call stamp,$H/$b/flags,$(HOSTCC) $(FLAGS_$b))$(call stamp,$H/$b/link,$(TESTS_C)))
 $(call stamp,$H/plain/flags,$(HOSTCC) $(HOST_CFLAGS))
 $(call stamp,$H/plain/link,$(HOST_C))
 $(call stamp,$(BUILD)/iso.config,$(CONFIG))
@@ -202,33 +206,26 @@ $(BUILD)/strata-test.iso: $K/strata.elf $(ISO_PARTS)
 
 # --- Host programs: the tests with sanitizers; every tests/host/<name>_main.c without ---
 
-HOST_TEST_OBJ := $(HOST_C:%=$(HT)/%.o) $(UNIT_C:%=$(HT)/%.o)
 PLAIN_OBJ := $(patsubst %,$H/plain/%.o,$(filter-out tests/host/main.c,$(HOST_C)))
 
-$(HT)/%.c.o: %.c $(HT)/flags
-	$(call say,HOSTCC,$<)
-	@mkdir -p $(@D)
-	$Q$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) $(call host_includes,$<) -MMD -MP -c -o $@ $<
 $H/plain/%.c.o: %.c $H/plain/flags
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
 	$Q$(HOSTCC) $(HOST_CFLAGS) $(call host_includes,$<) -MMD -MP -c -o $@ $<
-$H/tests-$(HOSTCC_NAME): $(HOST_TEST_OBJ) $(HT)/link
-	$(call say,HOSTLD,$@)
-	$Q$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter %.o,$^)
 $H/plain/strata.a: $(PLAIN_OBJ) $H/plain/link
 	@rm -f $@
 	$Q$(AR) rcs $@ $(filter %.o,$^)
-# Coverage: a build of its own, without optimisation and sanitizers.
-COV_CFLAGS := $(filter-out -O1,$(HOST_CFLAGS)) -O0 --coverage
-COV_OBJ := $(HOST_C:%=$H/coverage/%.o) $(UNIT_C:%=$H/coverage/%.o)
-$H/coverage/%.c.o: %.c $H/coverage/flags
-	$(call say,HOSTCC,$<)
-	@mkdir -p $(@D)
-	$Q$(HOSTCC) $(COV_CFLAGS) $(call host_includes,$<) -MMD -MP -c -o $@ $<
-$H/tests-coverage: $(COV_OBJ) $H/coverage/link
-	$(call say,HOSTLD,$@)
-	$Q$(HOSTCC) $(COV_CFLAGS) -o $@ $(filter %.o,$^)
+# The tests, built in several ways: $H/tests-<name>, with these flags.
+define host_tests
+$H/$1/%.c.o: %.c $H/$1/flags
+	$$(call say,HOSTCC,$$<)
+	@mkdir -p $$(@D)
+	$$Q$$(HOSTCC) $$(FLAGS_$1) $$(call host_includes,$$<) -MMD -MP -c -o $$@ $$<
+$H/tests-$1: $$(TESTS_C:%=$H/$1/%.o) $H/$1/link
+	$$(call say,HOSTLD,$$@)
+	$$Q$$(HOSTCC) $$(FLAGS_$1) -o $$@ $$(filter %.o,$$^)
+endef
+$(foreach b,$(TEST_BUILDS),$(eval $(call host_tests,$b)))
 define host_program
 $H/$(subst _,-,$1): $H/plain/tests/host/$1_main.c.o $H/plain/strata.a
 	$$(call say,HOSTLD,$$@)
@@ -281,13 +278,27 @@ test: ## everything: host tests, tool tests, the boot matrix; the last line has 
 	@tools/deps --for test
 	+@$(AGAIN) $(JOBS) test-build
 	+@$(PYTHON) tools/run-steps 'host tests: $(AGAIN) test-host' \
+		'races: $(AGAIN) test-tsan' 'valgrind: $(AGAIN) test-valgrind' \
 		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'replays: $(AGAIN) test-replay' \
 		'boots: $(AGAIN) test-boot'
 
-test-build: all $H/tests-$(HOSTCC_NAME) $(BUILD)/strata-test.iso
+test-build: all $H/tests-$(HOSTCC_NAME) $H/tests-tsan $(BUILD)/strata-test.iso
 
 test-host: $H/tests-$(HOSTCC_NAME) ## the unit tests on this machine, with sanitizers (TEST=, SEED=)
 	@$< $(if $(TEST),--filter '$(TEST)') $(if $(SEED),--seed $(SEED))
+
+# Address space randomisation beyond what this sanitizer knows is turned off where that may be done.
+test-tsan: $H/tests-tsan ## the tests with several threads, with the thread sanitizer (SEED=)
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) $< --quiet --mem 64M --filter '$(or $(TEST),*threads*)' \
+		$(if $(SEED),--seed $(SEED))
+
+# Without the tests that step through instructions or time threads.
+VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,l*,memmap*,multi*,node*,object*,page*,rec*,rng,si*,sl*,string,z*
+test-valgrind: ## the allocators' tests under valgrind: nothing that was never written decides (TEST=, SEED=)
+	@tools/deps --for valgrind
+	+@$(AGAIN) $(JOBS) $H/tests-valgrind
+	@valgrind -q --error-exitcode=37 $H/tests-valgrind --quiet --mem 64M --filter '$(or $(TEST),$(VALGRIND_TESTS))' \
+		$(if $(SEED),--seed $(SEED))
 
 test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=, SEED=)
 	@$(RUN_QEMU) --expect test --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
@@ -444,10 +455,10 @@ help: ## this list
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: fuzz fuzz-build bench-host fragmentation plots
-.PHONY: all kernel iso run debug replay bench test test-build test-host test-kernel test-boot test-tools test-replay \
+.PHONY: all kernel iso run debug replay bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay \
 	bench-linux layers coverage mutate deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
--include $(COV_OBJ:.o=.d) $(KERNEL_OBJ:.o=.d) $(HOST_TEST_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
+-include $(foreach b,$(TEST_BUILDS),$(TESTS_C:%=$H/$b/%.d)) $(KERNEL_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
 	$(HOST_MAIN_C:%=$H/plain/%.d)

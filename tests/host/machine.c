@@ -29,6 +29,9 @@
 #if HOST_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
+#ifdef HOST_VALGRIND
+#include <valgrind/memcheck.h>
+#endif
 
 /* The pageblock bytes are there for every address that page_hint() looks up. */
 #define MAX_PFN (PLATFORM_MAX_PA / PAGE_SIZE)
@@ -118,6 +121,31 @@ static void fill_garbage(void *p, u64 length)
 	}
 }
 
+/* Memory that may be touched but holds nothing yet: valgrind reports what depends on its contents.
+ */
+static void mark_undefined(void *p, u64 length)
+{
+#ifdef HOST_VALGRIND
+	(void)VALGRIND_MAKE_MEM_UNDEFINED(p, length);
+#else
+	(void)p;
+	(void)length;
+#endif
+}
+
+#ifdef HOST_VALGRIND
+void platform_poison(const void *p, size_t n)
+{
+	(void)VALGRIND_MAKE_MEM_NOACCESS(p, n);
+}
+
+/* What a constructor wrote is there again, so all of it counts as written. */
+void platform_unpoison(const void *p, size_t n)
+{
+	(void)VALGRIND_MAKE_MEM_DEFINED(p, n);
+}
+#endif
+
 static void create_ram(u64 base, u64 length)
 {
 	u64 ends = min_u64(align_down(host_garbage_ram, PAGE_SIZE), length);
@@ -125,6 +153,7 @@ static void create_ram(u64 base, u64 length)
 	open_range(phys_to_virt(base), length);
 	fill_garbage(phys_to_virt(base), ends);
 	fill_garbage(phys_to_virt(base + length - ends), ends);
+	mark_undefined(phys_to_virt(base), length);
 }
 
 void host_machine_create(const struct mem_range *range, u32 nr)
@@ -161,6 +190,7 @@ static void back_page_map(u64 first_pfn, u64 end_pfn)
 
 	open_range(first, length);
 	fill_garbage(first, dirty);
+	mark_undefined(first, length);
 	garbage_left -= dirty;
 }
 

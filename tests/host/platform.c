@@ -71,3 +71,9 @@ const char *__ubsan_default_options(void)
 {
 	return "exitcode=37:print_stacktrace=1";
 }
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "exitcode=37:halt_on_error=1";
+}

@@ -121,6 +121,9 @@ void __asan_poison_memory_region(const volatile void *p, size_t n);
 void __asan_unpoison_memory_region(const volatile void *p, size_t n);
 #define platform_poison(p, n) __asan_poison_memory_region(p, n)
 #define platform_unpoison(p, n) __asan_unpoison_memory_region(p, n)
+#elif defined(HOST_VALGRIND)
+void platform_poison(const void *p, size_t n);
+void platform_unpoison(const void *p, size_t n);
 #else
 static inline void platform_poison(const void *p, size_t n)
 {
