@@ -323,11 +323,15 @@ static unsigned nr_missed; /* A */
 static void unless_in_fast_path(void *arg)
 {
 	void (**fn)(void) = arg;
+	struct mm_context former;
 
-	if (mm_in_fast_path(cpu_self()->interrupted_ip))
+	if (mm_in_fast_path(cpu_self()->interrupted_ip)) {
 		__atomic_add_fetch(&nr_missed, 1, __ATOMIC_RELAXED);
-	else
-		(*fn)();
+		return;
+	}
+	former = mm_context_enter(CONTEXT_THREADS); /* whose handlers' is then within reach too */
+	(*fn)();
+	mm_context_leave(former);
 }
 
 bool platform_on_other_cpus(void (*fn)(void))
