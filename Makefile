@@ -159,6 +159,7 @@ endif
 
 KERNEL_OBJ := $(KERNEL_SRC:%=$K/%.o)
 LIBGCC = $(wildcard $(shell $(CC) -print-libgcc-file-name 2>/dev/null))
+BENCH_PROGRAMS := $(addprefix $H/bench/,bench-strata bench-malloc bench-none fragmentation)
 HOST_PROGRAMS := $(foreach m,$(HOST_MAIN_C:tests/host/%_main.c=%),$H/$(subst _,-,$m))
 
 all: $K/strata.elf $K/strata32.elf $(BUILD)/strata.iso $(HOST_PROGRAMS) ## the kernel, the ISO and the host programs
@@ -399,7 +400,6 @@ $B/small.a $B/wide.a: $B/%.a: $(foreach c,$(BENCH_C),$B/%/$c.o) $B/link
 	@rm -f $@
 	$Q$(AR) rcs $@ $(filter %.o,$^)
 BENCH_HOST_C := $(wildcard tests/bench/host/*.c)
-BENCH_PROGRAMS := $(addprefix $B/bench-,strata malloc none) $B/fragmentation
 $(filter-out $B/fragmentation,$(BENCH_PROGRAMS)): $B/bench-%: $(foreach c,$(BENCH_HOST_C),$B/%/$c.o) $B/small.a
 	$(call say,HOSTLD,$@)
 	$Q$(HOSTCC) $(BENCH_CFLAGS) -no-pie -o $@ $^
