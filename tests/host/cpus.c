@@ -60,17 +60,37 @@ void host_cpus_run(unsigned n, void (*fn)(void *arg), void *arg)
 static u64 own_bytes;
 static unsigned own_cpus;
 
-void host_machine_borrow(u64 bytes, unsigned nr_cpus)
+static void remember_own(void)
 {
 	own_bytes = host_machine_pc_bytes();
 	own_cpus = mm_nr_cpus;
 	assert(own_bytes != 0); /* the host's test program runs on a PC */
+}
+
+void host_machine_borrow(u64 bytes, unsigned nr_cpus)
+{
+	remember_own();
 	mm_nr_cpus = nr_cpus;
 	host_machine_boot_pc(bytes != 0 ? bytes : own_bytes);
 }
 
+void host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
+                               const struct mm_topology *topology, unsigned nr_cpus)
+{
+	assert(nr_cpus <= topology->nr_nodes);
+	remember_own();
+	mm_set_topology(topology);
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		mm_set_cpu_node(cpu, cpu);
+	mm_nr_cpus = nr_cpus;
+	host_machine_boot(firmware, nr);
+}
+
 void host_machine_return(void)
 {
+	static const struct mm_topology one_node = {.nr_nodes = 1};
+
+	mm_set_topology(&one_node);
 	mm_nr_cpus = own_cpus;
 	host_machine_boot_pc(own_bytes);
 }

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <lib/types.h>
+#include <mm/memmap.h>
+#include <mm/node.h>
 
 /*
  * Runs fn(arg) on n CPUs at once and waits for all of them. CPU 0 is the caller, the others are
@@ -22,3 +24,7 @@ void host_cpus_meet(void);
  * and that one again. What was allocated on a machine is gone with it. */
 void host_machine_borrow(u64 bytes, unsigned nr_cpus);
 void host_machine_return(void);
+
+/* The same for a machine of this memory, with these nodes. CPU i is node i's. */
+void host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
+                               const struct mm_topology *topology, unsigned nr_cpus);
