@@ -349,21 +349,24 @@ TEST(slab_depot, bulk_frees_of_many_slabs_in_any_order)
 	close();
 }
 
+/* Where there is room in the magazine for more. */
 TEST(slab_depot, bulk_frees_name_what_is_wrong)
 {
 	char *other = kmalloc(64, GFP_KERNEL);
 
 	open(64, 0);
 	ASSERT_NOT_NULL(other);
-	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 4, objects), 4);
-	objects[4] = other;
-	EXPECT_PANIC("slab: wrong cache object=", kmem_cache_free_bulk(c, 5, objects));
-	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 4, objects), 4);
-	objects[4] = objects[0];
-	objects[0] = (char *)objects[0] + 8;
-	EXPECT_PANIC("slab: not the start of an object", kmem_cache_free_bulk(c, 5, objects));
-	objects[0] = objects[4];
-	EXPECT_PANIC("slab: double free", kmem_cache_free_bulk(c, 5, objects));
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 8, objects), 8);
+	objects[8] = objects[1];
+	objects[1] = other;
+	EXPECT_PANIC("slab: wrong cache object=", kmem_cache_free_bulk(c, 3, objects));
+	EXPECT_SOUND(kmem_cache_check(c));
+	objects[1] = (char *)objects[8] + 8;
+	EXPECT_PANIC("slab: not the start of an object", kmem_cache_free_bulk(c, 2, objects + 1));
+	EXPECT_PANIC("slab: double free", kmem_cache_free_bulk(c, 1, objects));
+	objects[1] = objects[8];
+	kmem_cache_free_bulk(c, 7, objects + 1);
+	EXPECT_PANIC("slab: double free", kmem_cache_free_bulk(c, 7, objects + 1));
 	kfree(other);
 	close();
 }
