@@ -290,11 +290,11 @@ test-host: $H/tests-$(HOSTCC_NAME) ## the unit tests on this machine, with sanit
 
 # Address space randomisation beyond what this sanitizer knows is turned off where that may be done.
 test-tsan: $H/tests-tsan ## the tests with several threads, with the thread sanitizer (SEED=)
-	@$$(setarch -R true 2>/dev/null && echo setarch -R) $< --quiet --mem 64M --filter '$(or $(TEST),*threads*)' \
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) $< --quiet --mem 64M --filter '$(or $(TEST),*threads*,mempool)' \
 		$(if $(SEED),--seed $(SEED))
 
 # Without the tests that step through instructions or time threads.
-VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,l*,memmap*,multi*,node,node_more,object*,page*,rec*,rng,si*,sl*,string,z*
+VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,l*,mem*,multi*,node,node_more,object*,page*,rec*,rng,si*,sl*,string,z*
 test-valgrind: ## the allocators' tests under valgrind: nothing that was never written decides (TEST=, SEED=)
 	@tools/deps --for valgrind
 	+@$(AGAIN) $(JOBS) $H/tests-valgrind

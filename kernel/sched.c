@@ -299,6 +299,13 @@ void thread_prepare_wait(void)
 	__atomic_store_n(&self->state, THREAD_BLOCKED, __ATOMIC_RELAXED);
 }
 
+bool thread_may_wait(void)
+{
+	const struct run_queue *q = this_queue();
+
+	return q != NULL && irq_is_enabled() && q->current != q->idle && q->current->nr_stays == 0;
+}
+
 void thread_wait(void)
 {
 	u64 flags = irq_save();

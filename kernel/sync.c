@@ -10,6 +10,7 @@
 #include <kernel/sched.h>
 #include <kernel/sync.h>
 #include <lib/assert.h>
+#include <mm/platform.h>
 
 struct waiter {
 	struct thread *thread;
@@ -130,4 +131,23 @@ void wake_all_locked(struct wait_queue *q)
 {
 	while (wake_first(&q->waiters) != NULL)
 		;
+}
+
+/* --- for mm/ (mm/platform.h) --- */
+
+bool platform_may_wait(void)
+{
+	return thread_may_wait();
+}
+
+void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags)
+{
+	struct waiter w;
+
+	sleep_as(&w, lock, waiters, flags);
+}
+
+void platform_wake_one(struct list *waiters)
+{
+	(void)wake_first(waiters);
 }

@@ -9,6 +9,7 @@
 #include <tests/host/machine.h>
 #include <tests/test.h>
 
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,6 +45,39 @@ bool platform_on_other_cpus(void (*fn)(void))
 {
 	(void)fn;
 	return mm_nr_cpus == 1;
+}
+
+/* Several CPUs are threads, which can wait for one another. */
+bool platform_may_wait(void)
+{
+	return mm_nr_cpus > 1 && irq_is_enabled();
+}
+
+struct waiter {
+	struct list link;
+	bool listed;
+};
+
+void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags)
+{
+	struct waiter w = {.listed = true};
+
+	list_push_back(waiters, &w.link);
+	while (w.listed) {
+		spin_unlock_irq(lock, *flags);
+		sched_yield();
+		*flags = spin_lock_irq(lock);
+	}
+}
+
+void platform_wake_one(struct list *waiters)
+{
+	if (!list_is_empty(waiters)) {
+		struct waiter *w = list_first(waiters, struct waiter, link);
+
+		list_remove(&w->link);
+		w->listed = false;
+	}
 }
 
 /* No exit handlers: nothing that runs there can be trusted now. */

@@ -40,6 +40,10 @@ void thread_prepare_wait(void);
 void thread_wait(void);
 void thread_wake(struct thread *t);
 
+/* Whether this is a thread that may sleep here: not a handler, not with interrupts off or inside
+ * sched_stay(), and threads were started. (That no spinlock is held is the caller's to know.) */
+bool thread_may_wait(void);
+
 /* No pre-emption between the two; they nest. Interrupts still come. */
 void sched_stay(void);
 void sched_move(void);

@@ -7,6 +7,7 @@
 #include <mm/gfp.h>
 #include <mm/kmalloc.h>
 #include <mm/memmap.h>
+#include <mm/mempool.h>
 #include <mm/node.h>
 #include <mm/page.h>
 #include <mm/page_alloc.h>

@@ -36,7 +36,9 @@
  */
 #pragma once
 
+#include <lib/list.h>
 #include <lib/platform.h>
+#include <lib/spinlock.h>
 
 /*
  * How much of a 2 MiB block's page metadata has ever been written. Page map memory is not cleared
@@ -69,3 +71,13 @@ int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source allo
  * False: this CPU can't wait for others now (its interrupts are off).
  */
 bool platform_on_other_cpus(void (*fn)(void));
+
+/*
+ * Waiting until somebody gives something back: a list of waiting threads, guarded by the lock that
+ * guards what they wait for. platform_may_wait(): this is a thread that may sleep. platform_wait()
+ * releases the lock, sleeps until it is woken, and takes it again; platform_wake_one() wakes the
+ * longest waiter, if there is one. Both with the lock held.
+ */
+bool platform_may_wait(void);
+void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags);
+void platform_wake_one(struct list *waiters);
