@@ -62,6 +62,14 @@ int monitor_slabinfo(int argc, char **argv)
 	return 0;
 }
 
+int monitor_owners(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_owners();
+	return 0;
+}
+
 int monitor_sites(int argc, char **argv)
 {
 	(void)argc;

@@ -142,3 +142,8 @@ void kmalloc_sum_large(void); /* adds the large ones to the sums by site */
 /* --- reclaim.c --- */
 
 void reclaim_init(void);
+
+/* --- oom.c --- */
+
+/* An allocation failed, the nr_failures-th: says so, and where it may, who holds what. */
+void oom_report(gfp_t gfp, unsigned order, u64 nr_failures);

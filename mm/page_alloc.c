@@ -77,11 +77,7 @@ static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 
 
 static __cold void note_failure(gfp_t gfp, unsigned order)
 {
-	u64 nr = __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED);
-
-	/* A line for the 1st, 2nd, 4th, 8th … failure: seen, without flooding the log. */
-	if (!(gfp & __GFP_NOWARN) && is_pow2(nr))
-		log_warn("page_alloc: out of memory order=%u gfp=%#x failures=%lu", order, gfp, nr);
+	oom_report(gfp, order, __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED));
 }
 
 static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
