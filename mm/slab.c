@@ -126,6 +126,7 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 			break;
 		s = list_first(&c->slabs[lowest_bit(usable)], struct slab, link);
 		nr_free = slab_nr_free(c, s);
+		debug_assert(nr_free != 0);
 		part = (u32)min_u64(n - taken, nr_free);
 		take_from_slab(c, s, slots + taken, part);
 		taken += part;
@@ -173,6 +174,7 @@ static void take_empty_locked(struct kmem_cache *c, struct list *surplus)
 {
 	struct slab *s = list_entry(c->slabs[SLABS_EMPTY].prev, struct slab, link); /* coldest */
 
+	debug_assert(!list_is_empty(&c->slabs[SLABS_EMPTY]));
 	unlist_slab(c, s);
 	c->nr_slabs--;
 	c->nr_free -= c->nr_objects;

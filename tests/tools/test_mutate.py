@@ -66,7 +66,7 @@ class Changes(unittest.TestCase):
     def test_what_is_left_alone(self):
         for text in ("debug_assert(a < 1);", 'log_info("x %d", a + 1);', "u8 c = sizeof(a + 1);", "char s[32], t[16];",
                      "/* a < b */", '"a < b";', "va_end(args);",
-                     "cpu_relax();"):
+                     "cpu_relax();", '__asm__("" : "+r"(a));', '__asm__ volatile("" : : : "memory");'):
             self.assertEqual(changed(text), [], text)
         self.assertEqual(changed('panic("x %d", a + 1);'), [";"])
         self.assertEqual(list(changes.mutants_of("x", "#define f(a) { return a < 1; }\nstatic int t[] = {1, 2};\n")), [])
@@ -201,18 +201,21 @@ class Servers(unittest.TestCase):
             [self.mutant] = changes.mutants_of("mm/x.c", Places.SOURCE)
             self.schemata = self
             self.number, self.invalid = {self.mutant: 10}, set()
-            self.order = {"mm/x.c:f": [program.Test(n, "passed", 50000 if n == "long" else 100, frozenset())
-                                       for n in ("four", "two", "long")]}
+            self.inside = {"mm/x.c:f": [program.Test(n, "passed", 50000 if n == "long" else 100, frozenset(), frozenset())
+                                        for n in ("four", "two", "long")]}
+            self.everywhere = {"mm/x.c:f": []}
             self.boots = set()
             self.programs = {program.PLAIN: "", program.SANE: ""}
             self.answers, self.asked = answers, []
 
-        def run(self, flavour, number, boots, tests, factor=0):
-            self.asked.append((flavour.name, [t.name for t in tests]))
+        def run(self, flavour, number, how, boots, tests, factor=0):
+            if tests:
+                self.asked.append((flavour.name if how == "body" else how, [t.name for t in tests]))
             return self.answers[flavour.name].pop(0) if tests else ("passed", program.BOOT)
 
-    def verdict(self, plain, sane):
+    def verdict(self, plain, sane, gates=()):
         judge = self.Judge({"plain": plain, "sane": sane})
+        judge.everywhere["mm/x.c:f"] = [t for t in judge.inside["mm/x.c:f"] if t.name in gates]
         return judge.judge(judge.mutant), judge.asked
 
     def test_killed_without_sanitizers(self):
@@ -232,6 +235,11 @@ class Servers(unittest.TestCase):
         result, asked = self.verdict([("timeout", "four"), ("crashed", "two")], [])
         self.assertEqual(result.result, "killed")
         self.assertEqual(asked, [("plain", ["four", "two"]), ("plain", ["two"])])
+
+    def test_what_survives_in_the_tests_is_tried_in_the_gates_too(self):
+        result, asked = self.verdict([("passed", "two"), ("failed", "two")], [], ["two"])
+        self.assertEqual(result.result, "killed")
+        self.assertEqual(asked, [("plain", ["four", "two"]), ("run", ["two"])])
 
     def test_timed_out_is_not_killed(self):
         result, _ = self.verdict([("timeout", "two")], [("timeout", "two"), ("passed", "long")])
@@ -254,11 +262,11 @@ class Numbers(unittest.TestCase):
                 return ["failed", "1"]
 
         judge.server = lambda flavour, boots: Server()
-        tests = [program.Test(n, "passed", 1, frozenset()) for n in ("new", "b")]
-        self.assertEqual(judge.run(program.PLAIN, 9, False, tests, 5), ("failed", "b"))
-        self.assertEqual(judge.run(program.SANE, 9, False, tests, 5), ("failed", "new"))
-        self.assertEqual(lines, ["run 9 5 1", "run 9 20 1,2"])
-        self.assertEqual(judge.run(program.PLAIN, 9, False, tests[:1], 5), ("passed", program.BOOT))
+        tests = [program.Test(n, "passed", 1, frozenset(), frozenset()) for n in ("new", "b")]
+        self.assertEqual(judge.run(program.PLAIN, 9, "run", False, tests, 5), ("failed", "b"))
+        self.assertEqual(judge.run(program.SANE, 9, "body", False, tests, 5), ("failed", "new"))
+        self.assertEqual(lines, ["run 9 5 1", "body 9 20 1,2"])
+        self.assertEqual(judge.run(program.PLAIN, 9, "run", False, tests[:1], 5), ("passed", program.BOOT))
 
 
 class Goals(unittest.TestCase):

@@ -1,7 +1,7 @@
 /*
- * How pages are cut into objects, for every stride: the bound on waste, the index arithmetic, and
- * the room in the record. The layout is a pure function of a cache's description, so no memory is
- * allocated here.
+ * How pages are cut into objects, for every stride: which number of pages is chosen, the bound on
+ * waste, the index arithmetic, and the room in the record. The layout is a pure function of a
+ * cache's description, so no memory is allocated here.
  */
 #include "mm/slab_internal.h"
 
@@ -128,5 +128,150 @@ TEST(slab_layout, small_objects_share_a_slab)
 			EXPECT_GE(c.nr_objects, 8);
 		if (stride <= 2048)
 			EXPECT_GE(c.nr_objects, 2);
+	}
+}
+
+/* --- which layout --- */
+
+/* A record of so many tags, and bits where one word is not enough for them. */
+static u32 record_for(u32 nr_objects, u32 nr_slots)
+{
+	u32 tags_end = 64 + 2 * nr_slots, words = (nr_objects + 63) / 64;
+
+	return nr_objects <= 64 ? tags_end : (tags_end + 7) / 8 * 8 + 8 * words;
+}
+
+/* Whether so many pages are cut with a tail of at most 1/share, and with the record 1/8. */
+static bool is_frugal(u32 stride, u32 pages, u32 share)
+{
+	u32 bytes = pages * 4096, nr = bytes / stride, tail = bytes % stride;
+	u32 slots = nr + (tail != 0), record;
+	struct kmem_cache *from = slab_record_cache(record_for(nr, slots));
+
+	if (nr == 0 || from == NULL)
+		return false;
+	record = (u32)kmem_cache_size(from);
+	return tail * share <= bytes && (tail + record) * 8 <= bytes + record;
+}
+
+/* The rules of mm/slab_layout.c's head, one after the other. 0: none of them applies. */
+static u32 right_pages(u32 stride, u32 share)
+{
+	for (u32 pages = 1; pages <= 4; pages *= 2)
+		if (is_frugal(stride, pages, share) && pages * 4096 / stride >= 64)
+			return pages;
+	for (u32 pages = 4; pages != 0; pages /= 2)
+		if (is_frugal(stride, pages, share))
+			return pages;
+	for (u32 pages = 1; pages <= 32; pages++)
+		if (is_frugal(stride, pages, share))
+			return pages;
+	return 0;
+}
+
+static void expect_right(u32 stride)
+{
+	u32 pages = right_pages(stride, 32);
+
+	pages = pages != 0 ? pages : right_pages(stride, 8);
+	pages = pages != 0 ? pages : (stride + 4095) / 4096;
+	lay_out(stride);
+	if (c.nr_pages != pages)
+		test_fail(__FILE__, __LINE__, "stride %u: %u pages, not %u", stride, c.nr_pages,
+		          pages);
+	EXPECT_EQ(c.nr_objects, pages * 4096 / stride);
+	EXPECT_EQ(c.nr_slots, (pages * 4096 + stride - 1) / stride);
+	EXPECT_EQ(c.record_bytes, record_for(c.nr_objects, c.nr_slots));
+	EXPECT_TRUE(c.record_cache == slab_record_cache(c.record_bytes));
+}
+
+TEST(slab_layout, the_pages_are_those_of_the_rules)
+{
+	FOR_EACH_STRIDE(stride)
+	expect_right(stride);
+	for (u32 stride = 4096; stride <= SLAB_MAX_SIZE; stride += 4096)
+		expect_right(stride);
+}
+
+TEST(slab_layout, worked_by_hand)
+{
+	static const struct {
+		u32 stride, pages, objects, slots, record;
+	} cases[] = {
+	    {16, 2, 512, 512, 64 + 1024 + 64}, {64, 1, 64, 64, 64 + 128},
+	    {72, 2, 113, 114, 64 + 232 + 16},  {256, 4, 64, 64, 64 + 128},
+	    {4096, 4, 4, 4, 64 + 8},           {SLAB_MAX_SIZE, 64, 1, 1, 64 + 2},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		lay_out(cases[i].stride);
+		EXPECT_EQ(c.nr_pages, cases[i].pages);
+		EXPECT_EQ(c.nr_objects, cases[i].objects);
+		EXPECT_EQ(c.nr_slots, cases[i].slots);
+		EXPECT_EQ(c.record_bytes, cases[i].record);
+	}
+}
+
+/* Record first, from the next 16 bytes on as many objects as the page holds. */
+TEST(slab_layout, records_on_their_slabs)
+{
+	for (u32 stride = 16; stride <= 2000; stride += 8) {
+		u32 n, behind;
+
+		memset(&c, 0, sizeof(c));
+		c.size = c.stride = stride;
+		c.flags = SLAB_ON_SLAB;
+		ASSERT_TRUE(cache_layout(&c));
+		n = c.nr_objects;
+		EXPECT_EQ(c.nr_pages, 1);
+		EXPECT_EQ(c.nr_slots, n + 1);
+		EXPECT_EQ(c.record_bytes, record_for(n, n + 1));
+		EXPECT_NULL(c.record_cache);
+		EXPECT_EQ(c.reciprocal, 0);
+		EXPECT_LE((c.record_bytes + 15) / 16 * 16 + n * stride, 4096);
+		behind = (record_for(n + 1, n + 2) + 15) / 16 * 16 + (n + 1) * stride;
+		EXPECT_GT(behind, 4096); /* one more would not fit */
+	}
+}
+
+/* The smallest that holds it. */
+TEST(slab_layout, where_records_come_from)
+{
+	struct kmem_cache *last = slab_record_cache(1);
+
+	ASSERT_NOT_NULL(last);
+	for (u32 bytes = 1; bytes <= 4096; bytes++) {
+		struct kmem_cache *cache = slab_record_cache(bytes);
+
+		EXPECT_TRUE(cache == NULL || kmem_cache_size(cache) >= bytes);
+		if (cache == last)
+			continue;
+		EXPECT_TRUE(last != NULL && kmem_cache_size(last) == bytes - 1);
+		last = cache;
+	}
+	EXPECT_NULL(last);
+}
+
+TEST(slab_layout, alignment)
+{
+	enum { LINES = SLAB_HWCACHE_ALIGN };
+	static const struct {
+		u32 size, align, flags, right;
+	} cases[] = {
+	    {1, 0, 0, 8},         {8, 0, 0, 8},        {16, 0, 0, 16},        {32, 0, 0, 32},
+	    {64, 0, 0, 64},       {128, 0, 0, 64},     {24, 0, 0, 8},         {100, 0, 0, 8},
+	    {100, 1, 0, 8},       {64, 4, 0, 8},       {64, 8, 0, 8},         {100, 16, 0, 16},
+	    {100, 4096, 0, 4096}, {5, 0, LINES, 8},    {8, 0, LINES, 8},      {9, 0, LINES, 16},
+	    {16, 0, LINES, 16},   {20, 0, LINES, 32},  {32, 0, LINES, 32},    {33, 0, LINES, 64},
+	    {100, 0, LINES, 64},  {100, 8, LINES, 64}, {20, 128, LINES, 128}, {64, 16, LINES, 64},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		u32 align = cache_natural_align(cases[i].size, cases[i].align, cases[i].flags);
+
+		if (align != cases[i].right)
+			test_fail(__FILE__, __LINE__, "%u bytes, align %u, flags %#x: %u, not %u",
+			          cases[i].size, cases[i].align, cases[i].flags, align,
+			          cases[i].right);
 	}
 }

@@ -96,6 +96,11 @@ SILENT = re.compile(r"^(debug_assert|static_assert|sizeof|log_\w+|will_read|will
 MESSAGE = re.compile(r"^panic$")  # may be dropped, its text is left alone
 
 
+def is_silent(tokens: list[Token], i: int) -> bool:
+    empty = tokens[i].text == "__asm__" and '""' in (t.text for t in tokens[i + 1:i + 4])
+    return empty or bool(SILENT.match(tokens[i].text))
+
+
 def number_changes(tokens: list[Token], i: int) -> list[str]:
     """One more and one less, but `a < 8` has no use for `a < 9`: that is `a <= 8`, which is tried anyway."""
     text, before, after = tokens[i].text, tokens[i - 1].text, tokens[i + 1].text
@@ -192,8 +197,8 @@ def statement_changes(source: str, tokens: list[Token], i: int) -> list[Change]:
 def changes(source: str, tokens: list[Token], start: int, end: int) -> Iterator[Change]:
     i = start + 1
     while i < end:
-        yield from statement_changes(source, tokens, i) if not SILENT.match(tokens[i].text) else []
-        if (SILENT.match(tokens[i].text) or MESSAGE.match(tokens[i].text)) and tokens[i + 1].text == "(":
+        yield from statement_changes(source, tokens, i) if not is_silent(tokens, i) else []
+        if (is_silent(tokens, i) or MESSAGE.match(tokens[i].text)) and tokens[i + 1].text == "(":
             i = closing(tokens, i + 1)
         else:
             yield from token_changes(source, tokens, i)

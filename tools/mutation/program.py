@@ -150,7 +150,8 @@ class Test(NamedTuple):
     name: str
     status: str
     us: int
-    entered: frozenset[int]
+    entered: frozenset[int]  # by the test itself
+    in_gates: frozenset[int]  # by what the framework does before and after
 
 
 def list_names(server: Server) -> list[str]:
@@ -163,8 +164,8 @@ def run_alone(server: Server, numbers: list[int]) -> tuple[frozenset[int], list[
     server.send("tests " + ",".join(map(str, numbers)) + ",")
     tests: list[Test] = []
     for words in iter(server.receive, ["end"]):
-        functions = words[3].split(",")[:-1] if len(words) > 3 else []
-        tests.append(Test(words[0], words[1], int(words[2]), frozenset(map(int, functions))))
+        functions = [frozenset(map(int, word[1:].split(",")[:-1])) for word in words[3:]]
+        tests.append(Test(words[0], words[1], int(words[2]), *functions))
     return tests[0].entered, tests[1:]
 
 
@@ -176,8 +177,10 @@ class Verdict(NamedTuple):
 class Judge:
     """Runs the tests that enter a mutant's function: short ones first, those that enter few functions before others.
 
-    What passes the short ones without sanitizers goes on with them: they see all that can be seen without. Left out are
-    the long tests with threads: they take seconds, and look for what no single change brings about every time.
+    At first the mutant is there only while a test itself runs: a broken allocator is brought up well, and judged by good
+    gates. What survives that and is in a function that the boot or the gates run is there all the time. What passes the
+    short tests without sanitizers goes on with them: they see all that can be seen without. Left out are the long tests
+    with threads: they take seconds, and look for what no single change brings about every time.
     """
 
     FACTOR = 5  # times what a test takes alone is its limit
@@ -193,12 +196,14 @@ class Judge:
         booted = self.look_at_tests()
         asked = [t for t in self.tests.values() if not t.name.startswith(self.LEFT_OUT)]
         self.sorted = sorted(asked, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.name))
-        self.order: dict[str, list[Test]] = {}
+        self.inside: dict[str, list[Test]] = {}  # the tests to run with it in them alone
+        self.everywhere: dict[str, list[Test]] = {}
         self.boots: set[str] = set()
         for i, function in enumerate(schemata.functions):
             boots = i in booted
             self.boots |= {function} if boots else set()
-            self.order[function] = [t for t in self.sorted if boots or i in t.entered]
+            self.inside[function] = [t for t in self.sorted if i in t.entered]
+            self.everywhere[function] = [t for t in self.sorted if boots or i in t.in_gates]
 
     def look_at_tests(self) -> frozenset[int]:
         """Each test alone; returns what the boot enters. Some tests exist with sanitizers only: their own numbers."""
@@ -232,26 +237,26 @@ class Judge:
         """What is wrong without any mutant: tests that fail alone, or one after the other in the order that is used."""
         found = [t.name + " " + t.status for t in self.tests.values() if t.status != "passed"]
         for flavour in self.programs if not found else ():
-            status, test = self.run(flavour, 0, True, self.sorted, 10 * self.FACTOR)
+            status, test = self.run(flavour, 0, "run", True, self.sorted, 10 * self.FACTOR)
             found += ["%s %s (%s)" % (test, status, flavour.name)] if status != "passed" else []
         return found
 
-    def run(self, flavour: Flavour, number: int, boots: bool, tests: list[Test],
+    def run(self, flavour: Flavour, number: int, how: str, boots: bool, tests: list[Test],
             factor: int = FACTOR) -> tuple[str, str]:
         """(status, the last test's name, or BOOT)."""
         numbers = [self.names[flavour].index(t.name) for t in tests if t.name in self.names[flavour]]
         if not numbers:
             return "passed", BOOT
         server = self.server(flavour, boots)
-        server.send("run %d %d %s" % (number, factor * flavour.slower, ",".join(map(str, numbers))))
+        server.send("%s %d %d %s" % (how, number, factor * flavour.slower, ",".join(map(str, numbers))))
         status, test = server.receive()
         return status, BOOT if int(test) < 0 else self.names[flavour][int(test)]
 
-    def run_on(self, flavour: Flavour, number: int, boots: bool, tests: list[Test]) -> tuple[str, str]:
+    def run_on(self, flavour: Flavour, number: int, how: str, boots: bool, tests: list[Test]) -> tuple[str, str]:
         """A test, or a boot, that never ends says nothing: the others may."""
         late = "passed", BOOT
         for _ in range(flavour.patience):
-            status, test = self.run(flavour, number, boots, tests)
+            status, test = self.run(flavour, number, how, boots, tests)
             if status != "timeout":
                 return (status, test) if status != "passed" else late
             late = status, test
@@ -266,11 +271,12 @@ class Judge:
         function = "%s:%s" % (mutant.file, mutant.function)
         late, number = "", self.schemata.number[mutant]
         for flavour in self.programs:
-            tests = self.order[function]
-            if flavour == PLAIN and SANE in self.programs:
-                tests = [t for t in tests if t.us <= self.LONG_US]
-            status, test = self.run_on(flavour, number, function in self.boots, tests)
-            if status in ("failed", "crashed"):
-                return Verdict("killed", "%s %s (%s)" % (test, status, flavour.name))
-            late = late or (test if status == "timeout" else "")
+            for how, tests in ("body", self.inside[function]), ("run", self.everywhere[function]):
+                boots = how == "run" and function in self.boots
+                if flavour == PLAIN and SANE in self.programs:
+                    tests = [t for t in tests if t.us <= self.LONG_US]
+                status, test = self.run_on(flavour, number, how, boots, tests)
+                if status in ("failed", "crashed"):
+                    return Verdict("killed", "%s %s (%s)" % (test, status, flavour.name))
+                late = late or (test if status == "timeout" else "")
         return Verdict("timed out", late) if late else Verdict("survived", "")

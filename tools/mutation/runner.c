@@ -9,12 +9,15 @@
  *
  *     names          the names of all tests, a line each; their numbers are their places, from 0
  *     tests T,T,…    runs each of these alone, unchanged. A line for the boot and for each:
- *                    NAME STATUS MICROSECONDS FUNCTION,FUNCTION,… (entered)
+ *                    NAME STATUS MICROSECONDS .FUNCTION,… .FUNCTION,… (entered by the test itself,
+ *                    and by the gates before and after it)
  *     times N,N,…    what each test, by number, takes alone, as another server measured it
  *     run M L T,T,…  mutant M: the tests with these numbers, in this order. Each may use L times
  *                    the time that it took alone, and 30 ms. The answer is STATUS
  *                    and the test: passed, failed (a test did, or a panic or a sanitizer ended the
  *                    process), crashed (a signal did), timeout
+ *     body M L T,T,… the same, but the mutant is there only while the tests themselves run: the
+ *                    gates judge what it left behind by the unchanged code
  *
  * A mutant that never ends is stopped by its process's own timer of processor time; one that sleeps
  * for ever, by an alarm. The framework is included, not linked, so that its parts can be called one
@@ -49,8 +52,14 @@ static long alone_us[MAX_TESTS]; /* what each test took alone */
 static volatile struct {
 	int test; /* the current one; -1: it boots */
 	long us;
-	unsigned char entered[MAX_FUNCTIONS];
+	unsigned char entered[MAX_FUNCTIONS], in_gates[MAX_FUNCTIONS];
 } * shared; /* with the forked process */
+static struct {
+	struct test test; /* the current one, with run_inside() for its function */
+	void (*run)(void);
+	unsigned mutant;
+	bool counts; /* what it enters is kept */
+} inside;
 
 static _Noreturn void give_up(const char *what)
 {
@@ -83,14 +92,42 @@ static int nr_tests(void)
 	return (int)(__stop_strata_tests - __start_strata_tests);
 }
 
+static void move_entered(volatile unsigned char to[MAX_FUNCTIONS])
+{
+	for (unsigned f = 0; f < MAX_FUNCTIONS; f++) {
+		to[f] |= mutant_entered[f];
+		mutant_entered[f] = 0;
+	}
+}
+
+/* The test itself, between the gates. */
+static void run_inside(void)
+{
+	unsigned outside = mutant_now;
+
+	if (inside.counts)
+		move_entered(shared->in_gates);
+	mutant_now = inside.mutant;
+	if (__builtin_setjmp(run.end) == 0)
+		inside.run();
+	mutant_now = outside;
+	if (inside.counts)
+		move_entered(shared->entered);
+	else if (run.failed)
+		_exit(1); /* the gates would add nothing */
+}
+
 static bool test_passes(int i)
 {
 	char name[128];
 
 	shared->test = i;
 	full_name(test_number(i), name);
-	begin_test(test_number(i), name);
-	run_test(test_number(i));
+	inside.test = *test_number(i);
+	inside.run = inside.test.run;
+	inside.test.run = run_inside;
+	begin_test(&inside.test, name);
+	run_test(&inside.test);
 	run.current = NULL;
 	return !run.failed;
 }
@@ -118,7 +155,7 @@ static void on_timer(int signal_number)
 	raise(signal_number);
 }
 
-static void begin_child(unsigned mutant, long factor)
+static void begin_child(unsigned mutant, bool everywhere, long factor)
 {
 	int nowhere = open("/dev/null", O_RDWR);
 
@@ -129,16 +166,17 @@ static void begin_child(unsigned mutant, long factor)
 	alarm(ALARM_SECONDS);
 	limit_us(factor * BOOT_US);
 	shared->test = -1;
-	mutant_now = mutant;
+	inside.mutant = mutant;
+	mutant_now = everywhere ? mutant : 0;
 	if (unbooted)
 		host_machine_boot_pc(MEMORY);
 }
 
-static _Noreturn void run_list(unsigned mutant, long factor, char *list)
+static _Noreturn void run_list(unsigned mutant, bool everywhere, long factor, char *list)
 {
 	long test;
 
-	begin_child(mutant, factor);
+	begin_child(mutant, everywhere, factor);
 	while (take_number(&list, &test)) {
 		alarm(ALARM_SECONDS);
 		limit_us(factor * (alone_us[test] + SLACK_US));
@@ -153,15 +191,15 @@ static _Noreturn void run_alone(int i)
 	bool passed;
 	long began;
 
-	begin_child(0, 0);
+	begin_child(0, true, 0);
 	limit_us(100 * 1000000);
 	for (unsigned f = 0; f < MAX_FUNCTIONS; f++)
-		mutant_entered[f] = 0;
+		mutant_entered[f] = shared->entered[f] = shared->in_gates[f] = 0;
+	inside.counts = true;
 	began = now_us();
 	passed = test_passes(i);
 	shared->us = now_us() - began;
-	for (unsigned f = 0; f < MAX_FUNCTIONS; f++)
-		shared->entered[f] = mutant_entered[f];
+	move_entered(shared->in_gates);
 	_exit(!passed);
 }
 
@@ -182,10 +220,10 @@ static const char *wait_for(pid_t child)
 
 static void print_entered(const volatile unsigned char entered[MAX_FUNCTIONS])
 {
+	printf(" .");
 	for (unsigned f = 0; f < MAX_FUNCTIONS; f++)
 		if (entered[f])
 			printf("%u,", f);
-	printf("\n");
 }
 
 static void answer_names(void)
@@ -199,8 +237,9 @@ static void answer_tests(char *list)
 {
 	long i;
 
-	printf("boot passed 0 ");
+	printf("boot passed 0");
 	print_entered(mutant_entered);
+	printf(" .\n");
 	while (take_number(&list, &i)) {
 		pid_t child = fork();
 
@@ -209,8 +248,10 @@ static void answer_tests(char *list)
 		printf("%s.%s %s", test_number((int)i)->suite, test_number((int)i)->name,
 		       wait_for(child));
 		alone_us[i] = shared->us;
-		printf(" %ld ", alone_us[i]);
+		printf(" %ld", alone_us[i]);
 		print_entered(shared->entered);
+		print_entered(shared->in_gates);
+		printf("\n");
 	}
 	printf("end\n");
 }
@@ -221,12 +262,12 @@ static void take_times(char *list)
 		;
 }
 
-static void answer_run(unsigned mutant, long factor, char *list)
+static void answer_run(unsigned mutant, bool everywhere, long factor, char *list)
 {
 	pid_t child = fork();
 
 	if (child == 0)
-		run_list(mutant, factor, list);
+		run_list(mutant, everywhere, factor, list);
 	printf("%s", wait_for(child));
 	printf(" %d\n", shared->test);
 }
@@ -255,7 +296,9 @@ int main(int argc, char **argv)
 		else if (sscanf(line, "times %ms", &list) == 1)
 			take_times(list);
 		else if (sscanf(line, "run %u %ld %ms", &mutant, &factor, &list) == 3)
-			answer_run(mutant, factor, list);
+			answer_run(mutant, true, factor, list);
+		else if (sscanf(line, "body %u %ld %ms", &mutant, &factor, &list) == 3)
+			answer_run(mutant, false, factor, list);
 		else
 			return 2;
 		free(list);
