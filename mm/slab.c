@@ -126,8 +126,8 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 			break;
 		s = list_first(&c->slabs[lowest_bit(usable)], struct slab, link);
 		nr_free = slab_nr_free(c, s);
-		debug_assert(nr_free != 0);
 		part = (u32)min_u64(n - taken, nr_free);
+		debug_assert(part != 0);
 		take_from_slab(c, s, slots + taken, part);
 		taken += part;
 		s->nr_to_next += part;

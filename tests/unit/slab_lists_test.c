@@ -10,6 +10,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/hoard.h"
 
 #define MAX_OBJECTS 1024u
 #define ALONE (SLAB_ON_SLAB | SLAB_NO_MAGAZINE)
@@ -310,6 +311,21 @@ TEST(slab_lists, one_object_past_the_magazines)
 	close();
 }
 
+/* Nor more than one slab goes where each object has one. */
+TEST(slab_lists, one_object_back_takes_one_slab_away)
+{
+	struct magazine_slot slot;
+
+	open(2100);
+	ASSERT_EQ(n, 1);
+	grow(4);
+	ASSERT_EQ(take(0, 1), 1);
+	slot = slots[0];
+	slab_put_bare(&c, slot);
+	EXPECT_EQ(c.nr_slabs, 3);
+	close();
+}
+
 static unsigned nr_constructed;
 static void *last_constructed;
 
@@ -365,4 +381,84 @@ TEST(slab_lists, a_slab_that_leaves_gives_its_pages_their_type_back)
 	EXPECT_EQ(slab_release(&c, &surplus), 1);
 	EXPECT_NE(page->type, PAGE_SLAB);
 	EXPECT_EQ(slab_release(&c, &surplus), 0);
+}
+
+TEST(slab_lists, objects_lie_behind_a_record_on_their_slab)
+{
+	static const u16 sizes[] = {16, 24, 40, 56, 80, 100, 130, 250, 500, 700, 1200, 2000};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct slab *s;
+
+		open(sizes[i]);
+		grow(1);
+		s = first_of(SLABS_EMPTY);
+		EXPECT_TRUE(is_aligned((u64)s, PAGE_SIZE));
+		EXPECT_TRUE(is_aligned(s->base, 16));
+		EXPECT_GE(s->base, (u64)s + c.record_bytes);
+		EXPECT_LT(s->base, (u64)s + c.record_bytes + 16);
+		EXPECT_LE(s->base + n * c.stride, (u64)s + PAGE_SIZE);
+		close();
+	}
+}
+
+/* --- no memory --- */
+
+static struct hoard hoard;
+
+/* Everything but one block, which the caller frees. */
+static struct page *take_all_but(unsigned order)
+{
+	struct page *block = alloc_pages(GFP_KERNEL, order);
+
+	ASSERT_NOT_NULL(block);
+	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN);
+	return block;
+}
+
+TEST(slab_lists, no_pages_for_a_slab)
+{
+	struct page *block;
+
+	open(100);
+	block = take_all_but(0);
+	EXPECT_FALSE(slab_grow(&c, GFP_NOWAIT | __GFP_NOWARN));
+	EXPECT_NULL(slab_alloc_bare(&c, GFP_NOWAIT | __GFP_NOWARN, TAG_FIRST_SITE));
+	EXPECT_EQ(c.nr_slabs, 0);
+	free_page(block);
+	EXPECT_NOT_NULL(slab_alloc_bare(&c, GFP_NOWAIT | __GFP_NOWARN, TAG_FIRST_SITE));
+	EXPECT_FALSE(slab_grow(&c, GFP_NOWAIT | __GFP_NOWARN)); /* that was the last page */
+	EXPECT_EQ(c.nr_slabs, 1);
+	slab_free_bare(&c, slab_object(&c, first_of(SLABS_PARTIAL + 1), 0));
+	hoard_drop_all(&hoard);
+	close();
+}
+
+/* The pages that were got already go back. */
+TEST(slab_lists, no_memory_for_the_record)
+{
+	static void *records[MAX_OBJECTS];
+	struct kmem_cache *from;
+	struct page *block;
+	u32 nr = 0;
+
+	ASSERT_EQ(cache_setup(&c, "lists", 256, 0, SLAB_NO_MAGAZINE, NULL), 0);
+	ASSERT_EQ(c.nr_pages, 4);
+	from = c.record_cache;
+	block = take_all_but(2);
+	while (nr < MAX_OBJECTS && (records[nr] = slab_take_bare(from, TAG_FIRST_SITE)) != NULL)
+		nr++;
+	ASSERT_LT(nr, MAX_OBJECTS);
+	free_pages(block, 2);
+	EXPECT_FALSE(slab_grow(&c, GFP_NOWAIT | __GFP_NOWARN));
+	EXPECT_EQ(c.nr_slabs, 0);
+	block = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, 2);
+	EXPECT_NOT_NULL(block);
+	if (block != NULL)
+		free_pages(block, 2);
+	while (nr-- > 0) {
+		platform_unpoison(records[nr], from->size);
+		slab_free_bare(from, records[nr]);
+	}
+	hoard_drop_all(&hoard);
 }

@@ -76,7 +76,7 @@ class Flavour(NamedTuple):
     patience: int  # in so many tests a mutant may time out
 
 
-PLAIN = Flavour("plain", ("SANITIZE=",), 1, 6)
+PLAIN = Flavour("plain", ("SANITIZE=",), 1, 12)
 SANE = Flavour("sane", (), 4, 2)
 
 
@@ -174,6 +174,12 @@ class Verdict(NamedTuple):
     by: str  # which test
 
 
+def own_first(function: str, tests: list[Test]) -> list[Test]:
+    """Those that are named for the function's file come before others of their kind: they ask the most of it."""
+    stem = os.path.splitext(os.path.basename(function.split(":")[0]))[0]
+    return sorted(tests, key=lambda t: (t.us > Judge.LONG_US, not t.name.startswith(stem)))
+
+
 class Judge:
     """Runs the tests that enter a mutant's function: short ones first, those that enter few functions before others.
 
@@ -202,7 +208,7 @@ class Judge:
         for i, function in enumerate(schemata.functions):
             boots = i in booted
             self.boots |= {function} if boots else set()
-            self.inside[function] = [t for t in self.sorted if i in t.entered]
+            self.inside[function] = own_first(function, [t for t in self.sorted if i in t.entered])
             self.everywhere[function] = [t for t in self.sorted if boots or i in t.in_gates]
 
     def look_at_tests(self) -> frozenset[int]:
