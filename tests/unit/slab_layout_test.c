@@ -221,6 +221,7 @@ TEST(slab_layout, records_on_their_slabs)
 		memset(&c, 0, sizeof(c));
 		c.size = c.stride = stride;
 		c.flags = SLAB_ON_SLAB;
+		c.record_cache = &c;
 		ASSERT_TRUE(cache_layout(&c));
 		n = c.nr_objects;
 		EXPECT_EQ(c.nr_pages, 1);
