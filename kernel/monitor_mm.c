@@ -6,6 +6,7 @@
 #include <lib/log.h>
 #include <lib/string.h>
 #include <mm/mm.h>
+#include <mm/reclaim.h>
 
 #define MAP_COLUMNS 66 /* behind the address that each row starts with */
 #define MAP_ROWS 20
@@ -67,6 +68,14 @@ int monitor_owners(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	stats_print_owners();
+	return 0;
+}
+
+int monitor_shrinkers(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_shrinkers();
 	return 0;
 }
 

@@ -116,26 +116,25 @@ static void give_slot_back(u64 slot)
 
 /* Other CPUs are asked to forget translations, so there is nothing to be had with interrupts off.
  */
-static u64 shrink(struct shrinker *self, u64 nr_pages)
+static u64 give_spares(struct shrinker *self, u64 nr)
 {
-	u64 freed = 0, slot = 0;
+	u64 given = 0, slot = 0;
 
 	(void)self;
-	while (freed < nr_pages && irq_is_enabled()) {
+	for (; given < nr && irq_is_enabled(); given++) {
 		struct page *pages = take_apart(&slot);
 
 		if (pages == NULL)
 			break;
 		give_slot_back(slot);
 		free_pages(pages, STACK_ORDER);
-		freed += 1u << STACK_ORDER;
 	}
-	return freed;
+	return given;
 }
 
 void stack_init(void)
 {
-	static struct shrinker shrinker = {.name = "stacks", .shrink = shrink};
+	static struct shrinker shrinker = {.name = "stacks", .scan = give_spares};
 
 	register_shrinker(&shrinker);
 }

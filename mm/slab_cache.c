@@ -213,10 +213,10 @@ u64 slab_shrink_all(void)
 	return pages;
 }
 
-static u64 shrink_slabs(struct shrinker *self, u64 nr_pages)
+static u64 shrink_slabs(struct shrinker *self, u64 nr)
 {
 	(void)self;
-	(void)nr_pages;
+	(void)nr;
 	return slab_shrink_all();
 }
 
@@ -230,7 +230,7 @@ static void setup_internal(struct kmem_cache *c, const char *name, size_t size, 
 
 void slab_init(void)
 {
-	static struct shrinker shrinker = {.name = "slab", .shrink = shrink_slabs};
+	static struct shrinker shrinker = {.name = "slab", .scan = shrink_slabs};
 	char name[32];
 
 	list_init(&cache_list);

@@ -168,7 +168,7 @@ class MonitorTest(unittest.TestCase):
         self.assertEqual(len(names), len(set(names)))
         for name in names:
             self.assertIn(name, self.ask("help " + name))
-        wanted = "mem zones buddyinfo slabinfo owners sites page alloc free free! check test map log cpu"
+        wanted = "mem zones buddyinfo slabinfo owners shrinkers sites page alloc free free! check test map log cpu"
         for name in (wanted + " where reboot poweroff").split():
             self.assertIn(name, names)
 
@@ -178,6 +178,7 @@ class MonitorTest(unittest.TestCase):
             ("zones", r"DMA32"),
             ("buddyinfo", r"4 KiB"),
             ("owners", r"call site"),
+            ("shrinkers", r"slab .*what is free"),
             ("slabinfo", r"kmalloc-64"),
             ("sites", r"objects"),
             ("map", r"order"),

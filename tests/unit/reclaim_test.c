@@ -8,7 +8,7 @@
 #include "tests/model/expect.h"
 #include "tests/model/hoard.h"
 
-#define NR_SPARE 8u
+#define NR_SPARE 600u
 
 /* A cache of pages that it gives back when asked. */
 struct source {
@@ -23,26 +23,38 @@ static struct source first, second;
 static struct hoard hoard;
 static unsigned turns;
 
-static u64 give_back(struct shrinker *self, u64 nr_pages)
+static u64 count(struct shrinker *self)
+{
+	return container_of(self, struct source, shrinker)->nr;
+}
+
+static u64 give_back(struct shrinker *self, u64 nr)
 {
 	struct source *s = container_of(self, struct source, shrinker);
 	u64 given = 0;
 
 	s->nr_asked++;
 	s->turn = ++turns;
-	s->asked_for = nr_pages;
+	s->asked_for = nr;
 	s->nested += s->nr_asked < 10 ? reclaim_pages(1) : 0;
-	for (; s->nr > 0 && given < nr_pages; given++)
+	for (; s->nr > 0 && given < nr; given++)
 		free_page(s->page[--s->nr]);
 	return given;
 }
 
 static void open(struct source *s, const char *name, unsigned nr_pages)
 {
-	*s = (struct source){.shrinker = {.name = name, .shrink = give_back}};
+	*s = (struct source){.shrinker = {.name = name, .count = count, .scan = give_back}};
 	s->nr = alloc_pages_bulk(GFP_KERNEL, nr_pages, s->page);
 	ASSERT_EQ(s->nr, nr_pages);
+	drain_cpu_pages();
 	register_shrinker(&s->shrinker);
+}
+
+/* Nothing else is to be had then. */
+static void settle(void)
+{
+	(void)reclaim_pages(~0ull);
 }
 
 static void close(struct source *s)
@@ -54,35 +66,77 @@ static void close(struct source *s)
 
 TEST(reclaim, asks_in_order_until_it_is_enough)
 {
-	slab_shrink_all(); /* which is asked before all of these, and has nothing left */
+	settle();
 	turns = 0;
 	open(&first, "first", 3);
 	open(&second, "second", 5);
-	EXPECT_EQ(reclaim_pages(2), 2);
+	EXPECT_EQ(reclaim_pages(0), 0);
+	EXPECT_EQ(first.nr_asked, 0);
+	EXPECT_EQ(reclaim_pages(2), 2); /* one of each */
 	EXPECT_EQ(first.nr_asked, 1);
-	EXPECT_EQ(second.nr_asked, 0);
-	EXPECT_EQ(reclaim_pages(3), 3);
-	EXPECT_EQ(first.nr_asked, 2);
 	EXPECT_EQ(second.nr_asked, 1);
 	EXPECT_LT(first.turn, second.turn);
-	EXPECT_EQ(second.asked_for, 2);
-	EXPECT_EQ(reclaim_pages(100), 3);
+	EXPECT_EQ(second.asked_for, 1);
+	EXPECT_EQ(reclaim_pages(3), 4); /* a round is never cut short */
+	EXPECT_EQ(first.nr, 0);
+	EXPECT_EQ(second.nr, 2);
+	EXPECT_EQ(reclaim_pages(100), 2);
+	EXPECT_EQ(first.nr_asked, 3); /* who counts nothing is not asked */
 	EXPECT_EQ(reclaim_pages(100), 0);
 	EXPECT_EQ(first.nr + second.nr, 0);
 	close(&first);
 	close(&second);
 }
 
+TEST(reclaim, asks_for_a_share_and_then_for_more)
+{
+	settle();
+	open(&first, "first", 512);
+	open(&second, "second", 256);
+	EXPECT_EQ(reclaim_pages(1), 3);
+	EXPECT_EQ(first.nr, 510);
+	EXPECT_EQ(second.nr, 255);
+	/* 1 + 1, 3 + 1, 7 + 3, 15 + 7 … of what is left each time */
+	EXPECT_EQ(reclaim_pages(10), 16);
+	EXPECT_EQ(first.nr, 510 - 1 - 3 - 7);
+	EXPECT_EQ(second.nr, 255 - 1 - 1 - 3);
+	EXPECT_EQ(reclaim_pages(NR_SPARE * 2), 499 + 250);
+	EXPECT_EQ(first.shrinker.nr_given, 512);
+	EXPECT_EQ(second.shrinker.nr_given, 256);
+	close(&first);
+	close(&second);
+}
+
+/* Without a count: asked for everything, and before the others. */
+TEST(reclaim, what_nobody_uses_goes_first)
+{
+	settle();
+	open(&first, "first", 3);
+	open(&second, "second", 5);
+	second.shrinker.count = NULL;
+	EXPECT_EQ(reclaim_pages(1), 5);
+	EXPECT_EQ(second.asked_for, ~0ull);
+	EXPECT_EQ(second.nr_asked, 1);
+	EXPECT_EQ(first.nr_asked, 0);
+	EXPECT_EQ(reclaim_pages(1), 1);
+	EXPECT_EQ(second.nr_asked, 3); /* before and after the round */
+	EXPECT_EQ(first.nr_asked, 1);
+	close(&first);
+	close(&second);
+}
+
 TEST(reclaim, an_unregistered_shrinker_is_not_asked)
 {
-	slab_shrink_all();
+	settle();
 	open(&first, "first", 2);
 	open(&second, "second", 2);
 	close(&first);
+	drain_cpu_pages();
 	EXPECT_EQ(reclaim_pages(1), 1);
 	EXPECT_EQ(first.nr_asked, 0);
 	EXPECT_EQ(second.nr_asked, 1);
 	close(&second);
+	drain_cpu_pages();
 	EXPECT_EQ(reclaim_pages(1), 0);
 	EXPECT_EQ(second.nr_asked, 1);
 }
@@ -90,9 +144,8 @@ TEST(reclaim, an_unregistered_shrinker_is_not_asked)
 /* What a shrinker gave back does not stay in the CPU's own cache: another may have asked. */
 TEST(reclaim, a_single_page_reaches_its_zone)
 {
-	slab_shrink_all();
+	settle();
 	open(&first, "first", 1);
-	drain_cpu_pages();
 	EXPECT_EQ(reclaim_pages(1), 1);
 	EXPECT_EQ(cpu_pages_count(), 0);
 	close(&first);
@@ -100,12 +153,12 @@ TEST(reclaim, a_single_page_reaches_its_zone)
 
 TEST(reclaim, does_not_recurse)
 {
-	slab_shrink_all();
+	settle();
 	open(&first, "first", 1);
 	open(&second, "second", 2);
 	EXPECT_EQ(reclaim_pages(10), 3);
 	EXPECT_EQ(first.nested + second.nested, 0);
-	EXPECT_EQ(first.nr_asked + second.nr_asked, 2);
+	EXPECT_EQ(first.nr_asked + second.nr_asked, 3);
 	close(&first);
 	close(&second);
 }
@@ -114,8 +167,8 @@ TEST(reclaim, memory_comes_back_when_there_is_none_left)
 {
 	struct page *page;
 
+	settle();
 	open(&first, "first", 4);
-	slab_shrink_all();
 	hoard_take_all(&hoard, GFP_NOWAIT);
 	page = alloc_page(GFP_KERNEL);
 	ASSERT_NOT_NULL(page);
@@ -131,8 +184,8 @@ TEST(reclaim, only_for_those_who_may_wait)
 {
 	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_KERNEL | __GFP_NORETRY};
 
+	settle();
 	open(&first, "first", 4);
-	slab_shrink_all();
 	hoard_take_all(&hoard, GFP_NOWAIT);
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
 		EXPECT_NULL(alloc_page(flags[i] | __GFP_NOWARN));
@@ -143,27 +196,86 @@ TEST(reclaim, only_for_those_who_may_wait)
 	close(&first);
 }
 
-/* A shrinker that claims progress for ever does not keep an allocation for ever. */
-static u64 lie(struct shrinker *self, u64 nr_pages)
+/* A shrinker that claims everything does not keep an allocation for ever, nor is it believed. */
+static u64 claim(struct shrinker *self)
+{
+	(void)self;
+	return ~0ull;
+}
+
+static u64 lie(struct shrinker *self, u64 nr)
 {
 	(void)self;
 	turns++;
-	return nr_pages;
+	return nr;
 }
 
 TEST(reclaim, a_lying_shrinker_does_not_hang_the_machine)
 {
-	static struct shrinker liar = {.name = "liar", .shrink = lie};
+	static struct shrinker liar = {.name = "liar", .count = claim, .scan = lie};
 
-	turns = 0;
-	slab_shrink_all();
+	settle();
 	register_shrinker(&liar);
+	turns = 0;
+	EXPECT_EQ(reclaim_pages(1), 0);
+	EXPECT_EQ(turns, 9);
+	EXPECT_EQ(liar.nr_asked, 9);
 	hoard_take_all(&hoard, GFP_NOWAIT);
 	EXPECT_NULL(alloc_pages(GFP_KERNEL | __GFP_NOWARN, 1));
-	EXPECT_GT(turns, 0);
-	EXPECT_LE(turns, 100);
+	EXPECT_LE(turns, 200);
 	hoard_drop_all(&hoard);
 	unregister_shrinker(&liar);
+}
+
+/* One that counts much and gives nothing keeps nobody from the others. */
+static u64 give_nothing(struct shrinker *self, u64 nr)
+{
+	(void)self;
+	(void)nr;
+	return 0;
+}
+
+TEST(reclaim, a_miser_is_passed_by)
+{
+	static struct shrinker miser = {.name = "miser", .count = claim, .scan = give_nothing};
+
+	settle();
+	register_shrinker(&miser);
+	open(&first, "first", 100);
+	EXPECT_EQ(reclaim_pages(100), 100);
+	close(&first);
+	unregister_shrinker(&miser);
+}
+
+/* It may allocate: what is free then, and no more. */
+static u64 nr_got;
+
+static u64 allocate_inside(struct shrinker *self, u64 nr)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+
+	(void)self;
+	(void)nr;
+	nr_got += page != NULL;
+	if (page != NULL)
+		free_page(page);
+	return 0;
+}
+
+TEST(reclaim, a_shrinker_may_allocate)
+{
+	static struct shrinker user = {.name = "user", .count = claim, .scan = allocate_inside};
+
+	register_shrinker(&user);
+	nr_got = 0;
+	(void)reclaim_pages(1ull << 60);
+	EXPECT_GT(nr_got, 0);
+	hoard_take_all(&hoard, GFP_NOWAIT);
+	nr_got = 0;
+	EXPECT_NULL(alloc_page(GFP_KERNEL | __GFP_NOWARN));
+	EXPECT_EQ(nr_got, 0);
+	hoard_drop_all(&hoard);
+	unregister_shrinker(&user);
 }
 
 TEST(reclaim, empty_slabs_come_back)

@@ -6,6 +6,7 @@
 #include <mm/bootmem.h>
 #include <mm/gfp.h>
 #include <mm/kmalloc.h>
+#include <mm/lru_cache.h>
 #include <mm/memmap.h>
 #include <mm/mempool.h>
 #include <mm/node.h>
