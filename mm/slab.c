@@ -247,6 +247,8 @@ void slab_free_bare(struct kmem_cache *c, void *object)
 
 /* --- slabs from and to the page allocator --- */
 
+static u64 nr_released; /* A: pages, ever */
+
 static struct page *pages_alloc(const struct kmem_cache *c, gfp_t gfp)
 {
 	gfp &= ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
@@ -330,6 +332,11 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp)
 	return true;
 }
 
+u64 slab_nr_released(void)
+{
+	return __atomic_load_n(&nr_released, __ATOMIC_RELAXED);
+}
+
 u64 slab_release(struct kmem_cache *c, struct list *surplus)
 {
 	u64 pages = 0;
@@ -346,5 +353,7 @@ u64 slab_release(struct kmem_cache *c, struct list *surplus)
 			slab_free_bare(c->record_cache, s);
 		pages_free(c, head);
 	}
+	if (pages != 0)
+		__atomic_add_fetch(&nr_released, pages, __ATOMIC_RELAXED);
 	return pages;
 }

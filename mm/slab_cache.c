@@ -198,19 +198,49 @@ static struct kmem_cache *walk(struct kmem_cache *c)
 	return next;
 }
 
-/* The internal caches come last: shrinking the others frees their records. */
+struct kmem_cache *cache_hold_richest(const struct kmem_cache *but)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock), most = 0;
+	struct kmem_cache *richest = NULL;
+
+	for (struct list *at = cache_list.next; at != &cache_list; at = at->next) {
+		struct kmem_cache *c = list_entry(at, struct kmem_cache, link);
+		u64 bytes = depot_kept(c);
+
+		if (bytes > most && c != but && !c->claimed) {
+			most = bytes;
+			richest = c;
+		}
+	}
+	if (richest != NULL)
+		richest->nr_walks++;
+	spin_unlock_irq(&cache_list_lock, flags);
+	return richest;
+}
+
+void cache_let_go(struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	c->nr_walks--;
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
+/* The internal caches come last: shrinking the others frees their records and magazines, some of
+ * whose slabs go at once. */
 u64 slab_shrink_all(void)
 {
-	u64 pages = 0;
+	u64 before = slab_nr_released();
 
 	for (struct kmem_cache *c = walk(NULL); c != NULL; c = walk(c))
 		if (!(c->flags & SLAB_INTERNAL))
-			pages += kmem_cache_shrink(c);
-	pages += kmem_cache_shrink(&magazine_cache) + kmem_cache_shrink(&cpu_objects_cache) +
-	         kmem_cache_shrink(&cache_cache);
+			kmem_cache_shrink(c);
+	kmem_cache_shrink(&magazine_cache);
+	kmem_cache_shrink(&cpu_objects_cache);
+	kmem_cache_shrink(&cache_cache);
 	for (unsigned i = 0; i < ARRAY_SIZE(record_caches); i++)
-		pages += kmem_cache_shrink(&record_caches[i]);
-	return pages;
+		kmem_cache_shrink(&record_caches[i]);
+	return slab_nr_released() - before;
 }
 
 static u64 shrink_slabs(struct shrinker *self, u64 nr)
@@ -234,6 +264,7 @@ void slab_init(void)
 	char name[32];
 
 	list_init(&cache_list);
+	slab_kept_init();
 	cpu_objects_init();
 	for (unsigned i = 0; i < ARRAY_SIZE(record_sizes); i++) {
 		format_buf(name, sizeof(name), "slab-record-%u", record_sizes[i]);

@@ -13,10 +13,12 @@
  *   S8  a context has nothing, or a loaded magazine with top and limit in it, and no spare or one
  *       that is full or empty
  *   S9  the depot's lists are as long as it says; nr_magazines is the contexts' and the depot's
+ *   S10 what the depots keep, together, is the sum over the caches
  */
 #include "slab_internal.h"
 
 #include <lib/assert.h>
+#include <lib/race.h>
 
 bool slab_object_of(const void *address, struct slab_object_info *out)
 {
@@ -351,8 +353,13 @@ const char *kmem_cache_check(struct kmem_cache *c)
 const char *slab_check(void)
 {
 	const char *fault = NULL;
+	u64 kept = 0;
 
-	for (struct kmem_cache *c = kmem_cache_next(NULL); c && !fault; c = kmem_cache_next(c))
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c && !fault; c = kmem_cache_next(c)) {
 		fault = kmem_cache_check(c);
+		kept += depot_kept(c);
+	}
+	if (fault == NULL && kept != data_race(slab_kept))
+		return "S10: the depots keep more or less than is counted";
 	return fault;
 }

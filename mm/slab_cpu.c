@@ -55,6 +55,7 @@ __noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
 			platform_unpoison(object, c->size);
 			return object;
 		}
+		slab_pay_for_growth(c);
 		if (!slab_grow(c, gfp))
 			return NULL;
 	}

@@ -12,10 +12,9 @@
  *   3. a magazine's worth of objects is taken from the slabs; or the spare's go back to them: the
  *      colder half of what the context has.
  *
- * The depot keeps full magazines in proportion to the cache, so that what lies there is a small
- * part of it. Magazines are objects of an internal cache. A context gets its first when it first
- * makes a trip, so caches and contexts that are not used cost none; where there is no memory for
- * one, objects go straight from and to the slabs.
+ * How many magazines the depot keeps: slab_kept.c. Magazines are objects of an internal cache. A
+ * context gets its first when it first makes a trip, so caches and contexts that are not used cost
+ * none; where there is no memory for one, objects go straight from and to the slabs.
  *
  * cpu_objects_none is what contexts have before their first magazine, and caches without magazines
  * for ever: its top is a bottom, so nothing can be popped, and its limit is its top, so nothing can
@@ -56,24 +55,6 @@ static void magazine_destroy(struct kmem_cache *c, struct magazine *m)
 {
 	__atomic_sub_fetch(&c->nr_magazines, 1, __ATOMIC_RELAXED);
 	slab_free_bare(&magazine_cache, m);
-}
-
-static void depot_push(struct magazine **list, u32 *nr, struct magazine *m)
-{
-	m->next = *list;
-	*list = m;
-	++*nr;
-}
-
-static struct magazine *depot_pop(struct magazine **list, u32 *nr)
-{
-	struct magazine *m = *list;
-
-	if (m != NULL) {
-		*list = m->next;
-		--*nr;
-	}
-	return m;
 }
 
 /* --- a context's --- */
@@ -177,7 +158,7 @@ static bool has_magazine(struct kmem_cache *c, struct cpu_objects *o)
 
 bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 {
-	struct magazine *full;
+	struct magazine *full, *surplus = NULL;
 
 	if (!has_magazine(c, o))
 		return false;
@@ -187,25 +168,20 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 	}
 	o->nr_refills++;
 	spin_lock(&c->lock);
-	full = depot_pop(&c->depot.full, &c->depot.nr_full);
+	full = depot_pop_full(c);
 	if (full != NULL) {
-		depot_push(&c->depot.empty, &c->depot.nr_empty, o->loaded);
+		if (depot_wants_empty(c))
+			depot_push_empty(c, o->loaded);
+		else
+			surplus = o->loaded;
 		load(o, full, c->capacity, c->capacity);
 	} else {
 		o->top += slab_take_locked(c, o->top + 1, c->capacity);
 	}
 	spin_unlock(&c->lock);
+	if (surplus != NULL)
+		magazine_destroy(c, surplus);
 	return nr_loaded(o) != 0;
-}
-
-/* One full magazine, and more while that is a small share of the cache's objects. Looks without the
- * lock: one too many, or too few, for a moment. */
-static bool depot_wants_full(const struct kmem_cache *c)
-{
-	enum { SHARE = 128 };
-	u64 nr_full = data_race(c->depot.nr_full) + 1ull;
-
-	return nr_full * c->capacity * SHARE <= data_race(c->nr_slabs) * c->nr_objects;
 }
 
 /* Both magazines are full. */
@@ -219,9 +195,9 @@ static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *
 		empty = magazine_create(c);
 	spin_lock(&c->lock);
 	if (exchange && empty == NULL)
-		empty = depot_pop(&c->depot.empty, &c->depot.nr_empty);
+		empty = depot_pop_empty(c);
 	if (empty != NULL) {
-		depot_push(&c->depot.full, &c->depot.nr_full, o->spare);
+		depot_push_full(c, o->spare);
 		o->spare = empty;
 	} else {
 		slab_put_locked(c, &o->spare->slot[1], c->capacity);
@@ -293,11 +269,11 @@ static void flush_cpu(struct kmem_cache *c)
 static struct magazine *depot_take(struct kmem_cache *c, u64 *nr)
 {
 	u64 flags = spin_lock_irq(&c->lock);
-	struct magazine *m = depot_pop(&c->depot.full, &c->depot.nr_full);
+	struct magazine *m = depot_pop_full(c);
 
 	*nr = m != NULL ? c->capacity : 0;
 	if (m == NULL)
-		m = depot_pop(&c->depot.empty, &c->depot.nr_empty);
+		m = depot_pop_empty(c);
 	spin_unlock_irq(&c->lock, flags);
 	return m;
 }
@@ -309,6 +285,21 @@ static void flush_depot(struct kmem_cache *c)
 
 	while ((m = depot_take(c, &nr)) != NULL)
 		empty_magazine(c, m, nr);
+}
+
+void depot_give_back(struct kmem_cache *c)
+{
+	struct list surplus = LIST_INIT(surplus);
+	u64 nr, flags;
+	struct magazine *m = depot_take(c, &nr);
+
+	if (m == NULL)
+		return;
+	empty_magazine(c, m, nr);
+	flags = spin_lock_irq(&c->lock);
+	slab_trim_locked(c, 1, &surplus); /* one slab at most */
+	spin_unlock_irq(&c->lock, flags);
+	slab_release(c, &surplus);
 }
 
 void magazine_flush(struct kmem_cache *c, bool all_cpus)

@@ -1,6 +1,6 @@
 /*
  * Private to the slab layer (slab.c, slab_cache.c, slab_layout.c, slab_cpu.c, slab_depot.c,
- * slab_check.c, kmalloc.c) and its tests.
+ * slab_kept.c, slab_check.c, kmalloc.c) and its tests.
  */
 #pragma once
 
@@ -167,6 +167,11 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 /* Puts it at the end of the list of all caches. */
 void cache_enlist(struct kmem_cache *c);
 
+/* The cache whose depot keeps the most bytes, another than c; NULL: none keeps any. It is not
+ * destroyed before it is let go. */
+struct kmem_cache *cache_hold_richest(const struct kmem_cache *c);
+void cache_let_go(struct kmem_cache *c);
+
 /* Where records of so many bytes come from; NULL: there are none so large. */
 struct kmem_cache *slab_record_cache(u32 bytes);
 
@@ -196,6 +201,9 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp);
 
 /* Frees the slabs on the list; returns their pages. No lock held. */
 u64 slab_release(struct kmem_cache *c, struct list *surplus);
+
+/* How many pages slab_release() ever freed, of all caches. */
+u64 slab_nr_released(void);
 
 /* Which list a slab stands on, by its free objects: for the cache's layout. */
 void slab_set_grades(struct kmem_cache *c);
@@ -234,6 +242,32 @@ u64 magazine_objects(const struct kmem_cache *c);
 /* Gives all objects of this CPU's magazines (a handler: of its own context's) and of the depot back
  * to the slabs, and the magazines too; with all_cpus everyone's (nobody may be using the cache). */
 void magazine_flush(struct kmem_cache *c, bool all_cpus);
+
+/* Gives one magazine of the depot back to the slabs, if it has one. No lock held. */
+void depot_give_back(struct kmem_cache *c);
+
+/* --- slab_kept.c --- */
+
+/* Bytes of objects in the depots, and how many there may be. */
+extern u64 slab_kept;       /* A */
+extern u64 slab_kept_limit; /* C, but for tests */
+void slab_kept_init(void);
+u64 depot_kept(const struct kmem_cache *c);
+
+/* Whether another full magazine should wait there (looks without the lock: one too many, or too
+ * few, for a moment), or another empty one. L */
+bool depot_wants_full(const struct kmem_cache *c);
+bool depot_wants_empty(const struct kmem_cache *c);
+
+/* L. NULL: there is none. */
+void depot_push_full(struct kmem_cache *c, struct magazine *m);
+void depot_push_empty(struct kmem_cache *c, struct magazine *m);
+struct magazine *depot_pop_full(struct kmem_cache *c);
+struct magazine *depot_pop_empty(struct kmem_cache *c);
+
+/* Before a cache grows: another's depot may have to give a magazine back to its slabs. No lock
+ * held. */
+void slab_pay_for_growth(const struct kmem_cache *growing);
 
 /* --- slab_cpu.c --- */
 

@@ -245,6 +245,16 @@ TEST(slab_check, S9_magazines_are_counted)
 	close();
 }
 
+TEST(slab_check, S10_what_is_kept_is_counted)
+{
+	slab_kept++;
+	EXPECT_BROKEN(mm_check(), "S10:");
+	slab_kept -= 2;
+	EXPECT_BROKEN(slab_check(), "S10:");
+	slab_kept++;
+	EXPECT_SOUND(slab_check());
+}
+
 TEST(slab_check, S7_sums_over_the_slabs)
 {
 	open_sound();

@@ -153,8 +153,8 @@ TEST(slab_depot, whole_magazines_go_to_the_depot_and_come_back)
 	close();
 }
 
-/* Of 128 objects that the cache has, about one may lie there. */
-TEST(slab_depot, the_depot_is_a_small_part_of_the_cache)
+/* Of 128 objects that the cache has, about one may lie there, where they are small. */
+TEST(slab_depot, small_objects_are_kept_in_proportion_to_the_cache)
 {
 	struct kmem_cache_stats s;
 
@@ -166,6 +166,134 @@ TEST(slab_depot, the_depot_is_a_small_part_of_the_cache)
 	EXPECT_EQ(s.nr_cached, cpu_objects_count(here()) + c->depot.nr_full * c->capacity);
 	EXPECT_EQ(s.nr_magazines, 2 + c->depot.nr_full + c->depot.nr_empty);
 	release(MAX_OBJECTS - KEPT, KEPT);
+	close();
+}
+
+/* --- what is kept: slab_kept.c --- */
+
+enum { BURST = 1600 };
+
+static u64 bytes_in_depot(void)
+{
+	return (u64)c->depot.nr_full * c->capacity * c->stride;
+}
+
+static void burst(size_t size, u64 limit)
+{
+	open(size, 0);
+	slab_kept_limit = limit;
+	alloc(0, BURST);
+	release(0, BURST);
+}
+
+TEST(slab_depot, objects_freed_in_a_burst_wait_for_the_next)
+{
+	u64 limit = slab_kept_limit, before = slab_kept, in_slabs, nr_slabs, nr_full;
+
+	burst(128, UINT64_MAX);
+	EXPECT_GE((u64)c->depot.nr_full * c->capacity, BURST - 2 * c->capacity);
+	EXPECT_EQ(slab_kept, before + bytes_in_depot());
+	in_slabs = c->nr_free;
+	nr_full = c->depot.nr_full;
+	nr_slabs = c->nr_slabs;
+	for (unsigned i = 0; i < 3; i++) {
+		alloc(0, BURST);
+		EXPECT_EQ(c->depot.nr_full, 0);
+		EXPECT_LE(c->depot.nr_empty, nr_full / 2 + 4); /* fewer than were full */
+		EXPECT_SOUND(kmem_cache_check(c));
+		release(0, BURST);
+		EXPECT_EQ(c->depot.nr_empty, 0);
+	}
+	EXPECT_EQ(c->nr_free, in_slabs); /* the slabs were not asked */
+	EXPECT_EQ(c->nr_slabs, nr_slabs);
+	EXPECT_GT(kmem_cache_shrink(c), 0);
+	EXPECT_EQ(slab_kept, before);
+	EXPECT_EQ(c->nr_slabs, 0);
+	slab_kept_limit = limit;
+	close();
+}
+
+TEST(slab_depot, all_depots_together_keep_a_part_of_memory)
+{
+	u64 limit = slab_kept_limit, before = slab_kept, some;
+	struct mm_usage usage;
+
+	mm_usage(&usage);
+	EXPECT_LE(limit, usage.managed_pages * PAGE_SIZE / 32);
+	EXPECT_GE(limit, usage.managed_pages * PAGE_SIZE / 64);
+	burst(256, before + 40000);
+	some = bytes_in_depot();
+	slab_kept_limit = limit;
+	EXPECT_GT(some, 0);
+	EXPECT_LE(some, 40000);
+	close();
+	EXPECT_EQ(slab_kept, before);
+	burst(256, 0); /* but for a 128th of the cache's objects */
+	some = bytes_in_depot();
+	slab_kept_limit = limit;
+	EXPECT_EQ(some, 0);
+	close();
+}
+
+TEST(slab_depot, slots_that_weigh_too_much_are_not_kept)
+{
+	u64 limit = slab_kept_limit;
+
+	burst(120, UINT64_MAX);
+	slab_kept_limit = limit;
+	EXPECT_EQ(c->depot.nr_full, 0);
+	close();
+}
+
+/* Takes what nr_slabs slabs hold, and all that was free before. */
+static unsigned grow_by(struct kmem_cache *other, u64 nr_slabs, void *taken[], unsigned max)
+{
+	unsigned n = 0;
+
+	nr_slabs += other->nr_slabs;
+	for (; other->nr_slabs < nr_slabs && n < max; n++)
+		taken[n] = kmem_cache_alloc(other, GFP_KERNEL);
+	return n;
+}
+
+static void make_poor(struct kmem_cache **poor)
+{
+	void *some[100];
+
+	*poor = kmem_cache_create("poor", 1024, 0, 0, NULL);
+	ASSERT_NOT_NULL(*poor);
+	ASSERT_EQ(kmem_cache_alloc_bulk(*poor, GFP_KERNEL, 100, some), 100);
+	kmem_cache_free_bulk(*poor, 100, some);
+	ASSERT_GT(depot_kept(*poor), 0);
+}
+
+TEST(slab_depot, what_others_grow_by_the_richest_gives_back)
+{
+	static void *taken[BURST];
+	struct kmem_cache *growing = kmem_cache_create("growing", 2048, 0, 0, NULL), *poor[2];
+	u64 limit = slab_kept_limit, kept, nr_slabs, poors;
+	unsigned n;
+
+	ASSERT_NOT_NULL(growing);
+	slab_shrink_all();
+	make_poor(&poor[0]);
+	burst(512, UINT64_MAX);
+	make_poor(&poor[1]);
+	poors = depot_kept(poor[0]) + depot_kept(poor[1]);
+	kept = slab_kept;
+	nr_slabs = c->nr_slabs;
+	n = grow_by(growing, 8, taken, BURST);
+	ASSERT_GT(n, 8);
+	EXPECT_GE(slab_kept + (n + 8) * growing->stride + 16 * KIB, kept); /* not more */
+	EXPECT_LE(slab_kept + (n - 8) * growing->stride - 32 * KIB, kept); /* nor less */
+	EXPECT_EQ(depot_kept(poor[0]) + depot_kept(poor[1]), poors);
+	EXPECT_LT(c->nr_slabs, nr_slabs);
+	EXPECT_SOUND(kmem_cache_check(c));
+	slab_kept_limit = limit;
+	kmem_cache_free_bulk(growing, n, taken);
+	EXPECT_EQ(kmem_cache_destroy(growing), 0);
+	EXPECT_EQ(kmem_cache_destroy(poor[0]), 0);
+	EXPECT_EQ(kmem_cache_destroy(poor[1]), 0);
 	close();
 }
 

@@ -1,0 +1,127 @@
+/*
+ * What the depots keep: how many full magazines wait there, and who gives them up.
+ *
+ * A magazine that waits costs the next allocations one pointer; one that goes back to the slabs
+ * costs about forty instructions an object, there and back again. So a program that frees and
+ * allocates in bursts should find its magazines where it left them. What waits is memory that
+ * nobody else can have, so it is bounded three times:
+ *
+ *   1. All depots together keep at most 1/32 of memory. Reclaim takes all of it (slab_cache.c).
+ *   2. Only objects of 128 bytes and more are kept so: a slot takes 16 bytes. Of smaller ones, a
+ *      128th of the cache's objects is.
+ *   3. Where caches grow, as many bytes go back to their slabs, a magazine at a time, each from
+ *      the depot that keeps the most. So what one kind of object no longer needs becomes another's.
+ *
+ * (Bonwick and Adams, 2001, give back what was not needed for some seconds; here there is no clock,
+ * and need is what counts.) Empty magazines join the depot while they are fewer than the full ones,
+ * or a few.
+ *
+ * Invariant S10, which slab_check() names: slab_kept is the sum over all caches' full magazines in
+ * depots of the bytes of their objects.
+ *
+ * Cost: O(1); a cache that grows while anything is kept looks at each cache. Locks: a depot is its
+ * cache's lock's; the sum is atomic, so the bound may be passed by a magazine a CPU.
+ */
+#include "slab_internal.h"
+
+#include <lib/race.h>
+
+#define KEPT_SHARE 32   /* of memory */
+#define KEPT_SIZE 128u  /* bytes of an object */
+#define SMALL_SHARE 128 /* of a cache's objects, where they are smaller */
+#define MAX_EMPTY_BEYOND_FULL 4
+
+u64 slab_kept, slab_kept_limit;
+static u64 owed; /* A: bytes by which caches grew since a depot last gave some back */
+
+void slab_kept_init(void)
+{
+	slab_kept = owed = 0;
+	slab_kept_limit = 0;
+	for_each_zone(z)
+		slab_kept_limit += zone_free_pages(z) * PAGE_SIZE / KEPT_SHARE;
+}
+
+static u64 magazine_bytes(const struct kmem_cache *c)
+{
+	return (u64)c->capacity * c->stride;
+}
+
+u64 depot_kept(const struct kmem_cache *c)
+{
+	return data_race(c->depot.nr_full) * magazine_bytes(c);
+}
+
+bool depot_wants_full(const struct kmem_cache *c)
+{
+	u64 nr_full = data_race(c->depot.nr_full) + 1ull;
+
+	if (nr_full * c->capacity * SMALL_SHARE <= data_race(c->nr_slabs) * c->nr_objects)
+		return true;
+	return c->stride >= KEPT_SIZE &&
+	       data_race(slab_kept) + magazine_bytes(c) <= slab_kept_limit;
+}
+
+bool depot_wants_empty(const struct kmem_cache *c)
+{
+	return c->depot.nr_empty < c->depot.nr_full + MAX_EMPTY_BEYOND_FULL;
+}
+
+static void push(struct magazine **list, u32 *nr, struct magazine *m)
+{
+	m->next = *list;
+	*list = m;
+	++*nr;
+}
+
+static struct magazine *pop(struct magazine **list, u32 *nr)
+{
+	struct magazine *m = *list;
+
+	if (m != NULL) {
+		*list = m->next;
+		--*nr;
+	}
+	return m;
+}
+
+void depot_push_full(struct kmem_cache *c, struct magazine *m)
+{
+	push(&c->depot.full, &c->depot.nr_full, m);
+	__atomic_add_fetch(&slab_kept, magazine_bytes(c), __ATOMIC_RELAXED);
+}
+
+struct magazine *depot_pop_full(struct kmem_cache *c)
+{
+	struct magazine *m = pop(&c->depot.full, &c->depot.nr_full);
+
+	if (m != NULL)
+		__atomic_sub_fetch(&slab_kept, magazine_bytes(c), __ATOMIC_RELAXED);
+	return m;
+}
+
+void depot_push_empty(struct kmem_cache *c, struct magazine *m)
+{
+	push(&c->depot.empty, &c->depot.nr_empty, m);
+}
+
+struct magazine *depot_pop_empty(struct kmem_cache *c)
+{
+	return pop(&c->depot.empty, &c->depot.nr_empty);
+}
+
+void slab_pay_for_growth(const struct kmem_cache *growing)
+{
+	u64 bytes = (u64)growing->nr_pages << PAGE_SHIFT;
+	struct kmem_cache *c;
+
+	if (data_race(slab_kept) == 0 ||
+	    __atomic_add_fetch(&owed, bytes, __ATOMIC_RELAXED) < MAGAZINE_BYTES)
+		return;
+	__atomic_store_n(&owed, 0, __ATOMIC_RELAXED);
+	c = cache_hold_richest(growing);
+	if (c == NULL)
+		return;
+	depot_give_back(c);
+	cache_let_go(c);
+}
