@@ -12,15 +12,20 @@
 
 static struct kmem_cache *c;
 static void *objects[MAX_OBJECTS];
+static u64 limit;
 
+/* What depots keep beyond a share of the cache (slab_kept.c) would hide the trips to the slabs. */
 static void open(size_t size)
 {
+	limit = slab_kept_limit;
+	slab_kept_limit = 0;
 	c = kmem_cache_create("trips", size, 0, 0, NULL);
 	ASSERT_NOT_NULL(c);
 }
 
 static void close(void)
 {
+	slab_kept_limit = limit;
 	EXPECT_SOUND(kmem_cache_check(c));
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
