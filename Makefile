@@ -55,6 +55,8 @@ SAMPLE ?=
 MUTATE ?=
 #? GOAL (95): how many per cent of the mutants must be killed
 GOAL ?= 95
+#? MODEL (none): more options of tests/model/protocol/run.py, for model: '--only mutant', '--list'
+MODEL ?=
 #? BENCH_HOST (none): more options of tests/bench/host/bench_host.py, for bench-host: '--only mix,hot_*'
 BENCH_HOST ?=
 #? FRAGMENTATION (none): more options of tests/bench/host/fragmentation.py, for fragmentation: '--memory 131072'
@@ -428,6 +430,10 @@ mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see 
 	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate --goal '$(GOAL)' \
 		$(if $(SAMPLE),--sample '$(SAMPLE)') $(MUTATE)
 
+model: ## verify the magazine protocol exhaustively with Spin: docs/protocol.md (MODEL=)
+	@tools/deps --for model
+	@$(PYTHON) tests/model/protocol/run.py --build $(BUILD)/model --jobs 2 --cc '$(HOSTCC)' $(MODEL)
+
 # --- Housekeeping ---
 
 deps: ## install what is missing for all of the above
@@ -456,7 +462,7 @@ help: ## this list
 
 .PHONY: fuzz fuzz-build bench-host fragmentation plots
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay \
-	bench-linux layers coverage mutate deps doctor format check-format compile_commands.json clean help
+	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)

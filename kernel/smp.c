@@ -317,33 +317,36 @@ void smp_call_others(void (*fn)(void *arg), void *arg)
 
 /* --- drains --- */
 
-static unsigned nr_missed; /* A */
+struct drain {
+	void (*fn)(void);
+	bool done;
+};
 
 /* Not in the middle of a fast path of mm/: what it works on is half done. */
 static void unless_in_fast_path(void *arg)
 {
-	void (**fn)(void) = arg;
+	struct drain *d = arg;
 	struct mm_context former;
 
-	if (mm_in_fast_path(cpu_self()->interrupted_ip)) {
-		__atomic_add_fetch(&nr_missed, 1, __ATOMIC_RELAXED);
+	if (mm_in_fast_path(cpu_self()->interrupted_ip))
 		return;
-	}
 	former = mm_context_enter(CONTEXT_THREADS); /* whose handlers' is then within reach too */
-	(*fn)();
+	d->fn();
+	d->done = true;
 	mm_context_leave(former);
 }
 
+/* One after the other: what they give back goes through the same few locks, so that all at once
+ * they would wait for each other, with interrupts off. */
 bool platform_on_other_cpus(void (*fn)(void))
 {
-	unsigned missed = smp_nr_cpus() > 1;
-
-	if (missed != 0 && !irq_is_enabled())
+	if (smp_nr_cpus() > 1 && !irq_is_enabled())
 		return false;
-	while (missed != 0) {
-		__atomic_store_n(&nr_missed, 0, __ATOMIC_RELAXED);
-		smp_call_others(unless_in_fast_path, &fn);
-		missed = __atomic_load_n(&nr_missed, __ATOMIC_RELAXED);
+	for (unsigned cpu = 0; cpu < smp_nr_cpus(); cpu++) {
+		struct drain d = {.fn = fn, .done = cpu == cpu_id()}; /* threads stay on theirs */
+
+		while (!d.done)
+			smp_call(cpu, unless_in_fast_path, &d);
 	}
 	return true;
 }
