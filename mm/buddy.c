@@ -10,33 +10,34 @@
  * pointers). A mask of the non-empty orders turns "the smallest block that is large enough" into
  * one bit-scan. So allocation and free cost at most one list operation an order, and never search.
  *
- * Metadata is written when it is first needed. Bringing up memory writes one struct page a maximal
- * block, not one a page; splitting a block of 2 MiB for the first time writes the 512 of its
- * pageblock. The pageblock byte says how much may be believed: on a real machine, what was never
- * written holds whatever the last boot left there.
+ * Metadata is written when it is first needed. Whole blocks of the highest order (1 GiB) that were
+ * never handed out are not even listed: a few extents [start, end) stand for all of them, and one
+ * block is listed when the lists have nothing that fits. So bringing up any amount of memory writes
+ * the ragged edges of a range and two numbers. Splitting a block of 2 MiB for the first time writes
+ * the 512 pages of its pageblock. The pageblock byte says how much may be believed: on a real
+ * machine, what was never written holds whatever the last boot left there.
  *
  * Invariants, which buddy_check() walks and names:
  *   B1  a member of free list `o` is a PAGE_FREE head of order o in this zone, aligned to 2^o,
  *       inside the bounds
  *   B2  list links are symmetric, and 0 ends both directions
- *   B3  bit o of nonempty is set exactly while list o has members; nr_free_blocks[o] is its length
+ *   B3  bit o of nonempty is set exactly while list o has members; nr_free_blocks[o] is its length,
+ *       and that of the highest order counts the blocks of the extents too
  *   B4  nr_free_pages = Σ nr_free_blocks[o] << o
  *   B5  no free block has a free buddy of its own order (they would have merged)
  *   B6  the pageblock byte vouches for each free head: at least HEAD from 2 MiB up, FULL below
  *   B7  inside a free block every vouched-for page but the head is PAGE_INNER
- *   B8  every vouched-for PAGE_FREE page is on a list: walking the metadata finds nr_free_pages
- *       pages
+ *   B8  every vouched-for PAGE_FREE page is on a list: walking the metadata finds the pages that
+ *       are listed
+ *   B9  an extent is whole blocks of the highest order, at least one, of what was added, and shares
+ *       none with another extent
+ *   B10 no pageblock byte of an extent vouches for anything
  *
  * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c).
  */
-#include <lib/assert.h>
-#include <lib/race.h>
-#include <mm/buddy.h>
+#include "buddy_internal.h"
 
-static u32 block_pages(unsigned order)
-{
-	return 1u << order;
-}
+#include <lib/assert.h>
 
 /* The largest order of a block that may start at pfn and has at most nr_pages. */
 static unsigned largest_order(u32 pfn, u32 nr_pages)
@@ -48,23 +49,9 @@ static unsigned largest_order(u32 pfn, u32 nr_pages)
 	return order < MAX_ORDER ? order : MAX_ORDER;
 }
 
-static u8 pageblock_state(const struct buddy *b, u32 pfn)
-{
-	return __atomic_load_n(&b->pageblock[pfn >> PAGEBLOCK_ORDER], __ATOMIC_ACQUIRE);
-}
-
 static void set_pageblock_state(struct buddy *b, u32 pfn, u8 state)
 {
 	__atomic_store_n(&b->pageblock[pfn >> PAGEBLOCK_ORDER], state, __ATOMIC_RELEASE);
-}
-
-/* Whether the metadata of this one frame may be believed. */
-static bool is_vouched(const struct buddy *b, u32 pfn)
-{
-	u8 state = pageblock_state(b, pfn);
-
-	return state == PAGEBLOCK_FULL ||
-	       (state == PAGEBLOCK_HEAD && is_aligned(pfn, PAGEBLOCK_PAGES));
 }
 
 /* Writes the heads of [start, end), eight at a time: filling a pageblock is the dearest part of the
@@ -161,28 +148,6 @@ static __always_inline void unlink(struct buddy *b, struct page *map, u32 pfn, u
 	b->nr_free_blocks[order]--;
 }
 
-/* Whether the buddy of 2 MiB and more is ours and its metadata was written. Below 2 MiB it shares
- * pfn's pageblock, whose metadata is all there, and a frame that is not ours says so by its head.
- */
-static __always_inline bool is_known(const struct buddy *b, u32 buddy, unsigned order)
-{
-	return buddy >= b->start && buddy + block_pages(order) <= b->end &&
-	       pageblock_state(b, buddy) != PAGEBLOCK_UNKNOWN;
-}
-
-/* A buddy in use is its owner's to write: its head says then, before and after, that it is not free
- * (a free one's is guarded by the lock). */
-static __always_inline bool head_is(const struct page *buddy, u32 word)
-{
-	return data_race(buddy->head) == word;
-}
-
-static __always_inline bool can_merge(const struct buddy *b, u32 buddy, unsigned order)
-{
-	return (order < PAGEBLOCK_ORDER || is_known(b, buddy, order)) &&
-	       head_is(&b->map[buddy], page_head_word(PAGE_FREE, order, b->zone));
-}
-
 static u32 free_word(const struct buddy *b, unsigned order)
 {
 	return page_head_word(PAGE_FREE, order, b->zone);
@@ -245,22 +210,6 @@ static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned ord
 		b->nr_merges += release_large(b, pfn, order) - order;
 }
 
-/* Blocks of the highest order from start on, while they fit: they merge with nothing. Returns where
- * they end. A terabyte's are a thousand. */
-static u32 release_largest(struct buddy *b, u32 start, u32 end)
-{
-	const u32 size = block_pages(MAX_ORDER), word = free_word(b, MAX_ORDER), first = start;
-	struct page *map = b->map;
-
-	for (; end - start >= size; start += size) {
-		if (pageblock_state(b, start) == PAGEBLOCK_UNKNOWN)
-			set_pageblock_state(b, start, PAGEBLOCK_HEAD);
-		push(b, map, start, MAX_ORDER, size, word);
-	}
-	b->nr_free_pages += start - first;
-	return start;
-}
-
 /* [start, end), already vouched for or inside blocks of ours, becomes free in the largest blocks it
  * can hold. */
 static void release_range(struct buddy *b, u32 start, u32 end)
@@ -268,10 +217,6 @@ static void release_range(struct buddy *b, u32 start, u32 end)
 	while (start < end) {
 		unsigned order = largest_order(start, end - start);
 
-		if (order == MAX_ORDER) {
-			start = release_largest(b, start, end);
-			continue;
-		}
 		vouch(b, start, order);
 		release_block(b, start, order);
 		start += block_pages(order);
@@ -295,12 +240,73 @@ static void add_edge(struct buddy *b, u32 start, u32 end)
 	set_pageblock_state(b, start, PAGEBLOCK_FULL);
 }
 
+/* --- untouched memory --- */
+
+/* Whole blocks of the highest order. False: there is no room to remember them. */
+static bool add_extent(struct buddy *b, u32 start, u32 end)
+{
+	struct buddy_extent *e = b->untouched, *last = e + b->nr_untouched;
+
+	while (e < last && e->end != start)
+		e++;
+	if (e == last) {
+		if (b->nr_untouched == BUDDY_EXTENTS)
+			return false;
+		b->nr_untouched++;
+		e->start = start;
+	}
+	e->end = end;
+	b->nr_free_blocks[MAX_ORDER] += (end - start) >> MAX_ORDER;
+	b->nr_free_pages += end - start;
+	return true;
+}
+
+/* Lists one block more, the last one's highest: from now on it has metadata. False: there is none.
+ */
+static __noinline bool touch_block(struct buddy *b)
+{
+	const u32 size = block_pages(MAX_ORDER);
+	struct buddy_extent *last;
+
+	if (b->nr_untouched == 0)
+		return false;
+	last = &b->untouched[b->nr_untouched - 1];
+	last->end -= size;
+	vouch(b, last->end, MAX_ORDER);
+	push(b, b->map, last->end, MAX_ORDER, size, free_word(b, MAX_ORDER));
+	b->nr_free_blocks[MAX_ORDER]--; /* it was counted all along */
+	if (last->start == last->end)
+		b->nr_untouched--;
+	return true;
+}
+
+bool buddy_is_untouched(const struct buddy *b, u64 pfn)
+{
+	for (u32 i = 0; i < data_race(b->nr_untouched); i++)
+		if (pfn >= b->untouched[i].start && pfn < data_race(b->untouched[i].end))
+			return true;
+	return false;
+}
+
+/* Frees [start, end), of which nothing was handed out yet. */
+static void release_new(struct buddy *b, u32 start, u32 end)
+{
+	u64 first = align_up(start, block_pages(MAX_ORDER));
+	u64 last = align_down(end, block_pages(MAX_ORDER));
+
+	if (first < last && add_extent(b, (u32)first, (u32)last)) {
+		release_range(b, start, (u32)first);
+		release_range(b, (u32)last, end);
+	} else {
+		release_range(b, start, end);
+	}
+}
+
 void buddy_add_range(struct buddy *b, u32 start, u32 end)
 {
 	assert(start != 0 && start >= b->start && start < end && end <= b->end);
 	for (u32 pfn = start; pfn < end;) {
-		u32 block_end = (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
-		u32 stop = block_end < end ? block_end : end;
+		u32 stop = pageblock_end(pfn) < end ? pageblock_end(pfn) : end;
 
 		if (stop - pfn < PAGEBLOCK_PAGES) {
 			add_edge(b, pfn, stop);
@@ -309,11 +315,13 @@ void buddy_add_range(struct buddy *b, u32 start, u32 end)
 		}
 		pfn = stop;
 	}
-	release_range(b, start, end);
+	release_new(b, start, end);
 	b->low = b->nr_managed_pages == 0 || start < b->low ? start : b->low;
 	b->high = end > b->high ? end : b->high;
 	b->nr_managed_pages += end - start;
 }
+
+/* --- allocation --- */
 
 /* Cuts the block down from one order to another; the upper halves go on lists that are empty, or
  * the block would not have been the smallest that fits. */
@@ -335,8 +343,8 @@ static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 	}
 }
 
-/* The smallest block that is large enough, cut down to 2^order pages, its head not yet written; or
- * 0. */
+/* The smallest listed block that is large enough, cut down to 2^order pages, its head not yet
+ * written; or 0. */
 static __always_inline u32 take(struct buddy *b, unsigned order)
 {
 	u32 fitting = b->nonempty >> order, pfn;
@@ -353,12 +361,19 @@ static __always_inline u32 take(struct buddy *b, unsigned order)
 	return pfn;
 }
 
+/* No list has a block that is large enough. */
+static __noinline u32 alloc_untouched(struct buddy *b, unsigned order)
+{
+	return order <= MAX_ORDER && touch_block(b) ? buddy_alloc(b, order) : 0;
+}
+
 u32 buddy_alloc(struct buddy *b, unsigned order)
 {
 	u32 pfn = order <= MAX_ORDER ? take(b, order) : 0;
 
-	if (pfn)
-		b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
+	if (unlikely(pfn == 0))
+		return alloc_untouched(b, order);
+	b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
 	return pfn;
 }
 
@@ -384,6 +399,8 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 		u32 pfn = take(b, from);
 		struct page *first = &b->map[pfn], *page = first + block_pages(from);
 
+		if (pfn == 0 && touch_block(b))
+			continue;
 		if (pfn == 0)
 			break;
 		do {
@@ -400,6 +417,8 @@ static const char *inner_fault(const struct buddy *b, u32 pfn)
 {
 	const struct page *head = page_block_in(b->map, b->pageblock, pfn);
 
+	if (buddy_is_untouched(b, pfn))
+		return "double free";
 	if (head == NULL || head->zone != b->zone)
 		return "not RAM";
 	return head->type == PAGE_FREE ? "double free" : "not the head of a block";
@@ -512,86 +531,4 @@ void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32
 	assert(start < end);
 	*b = (struct buddy){
 	    .map = map, .pageblock = pageblock, .start = start, .end = end, .zone = zone};
-}
-
-/* B5, B6 and B7 for one free block. */
-static const char *check_block(const struct buddy *b, u32 pfn, unsigned order)
-{
-	if (order < MAX_ORDER && can_merge(b, pfn ^ block_pages(order), order))
-		return "B5: two free buddies of one order were not merged";
-	if (order < PAGEBLOCK_ORDER ? pageblock_state(b, pfn) != PAGEBLOCK_FULL
-	                            : !is_vouched(b, pfn))
-		return "B6: a free block's pageblock byte does not vouch for it";
-	for (u32 i = 1; i < block_pages(order);) {
-		u8 state = pageblock_state(b, pfn + i);
-
-		if (is_vouched(b, pfn + i) && b->map[pfn + i].type != PAGE_INNER)
-			return "B7: a page inside a free block is not PAGE_INNER";
-		i = state == PAGEBLOCK_FULL ? i + 1
-		                            : (u32)align_down(i, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
-	}
-	return NULL;
-}
-
-static const char *check_list(const struct buddy *b, unsigned order)
-{
-	u32 prev = 0, count = 0;
-
-	for (u32 pfn = b->head[order]; pfn != 0; prev = pfn, pfn = b->map[pfn].next) {
-		const char *fault;
-
-		if (pfn < b->start || pfn >= b->end || block_pages(order) > b->end - pfn ||
-		    !is_aligned(pfn, block_pages(order)) ||
-		    b->map[pfn].head != page_head_word(PAGE_FREE, order, b->zone))
-			return "B1: a member of a free list is not a free head of its order";
-		if (b->map[pfn].prev != prev)
-			return "B2: a free list's links are not symmetric";
-		if (++count > b->nr_free_blocks[order])
-			return "B3: a free list is longer than its count";
-		fault = check_block(b, pfn, order);
-		if (fault)
-			return fault;
-	}
-	if (count != b->nr_free_blocks[order] || (count != 0) != (b->nonempty >> order & 1))
-		return "B3: a free list's count or bit is wrong";
-	return NULL;
-}
-
-/* All free pages that the metadata knows, listed or not. */
-static u64 count_free_pages(const struct buddy *b)
-{
-	u64 nr = 0;
-
-	for (u32 pfn = b->low; pfn < b->high;) {
-		const struct page *page = &b->map[pfn];
-
-		if (is_vouched(b, pfn) && page->type == PAGE_FREE && page->zone == b->zone &&
-		    page->order <= MAX_ORDER) {
-			nr += block_pages(page->order);
-			pfn += block_pages(page->order);
-		} else if (pageblock_state(b, pfn) == PAGEBLOCK_FULL) {
-			pfn++;
-		} else {
-			pfn = (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
-		}
-	}
-	return nr;
-}
-
-const char *buddy_check(const struct buddy *b)
-{
-	u64 nr_free = 0;
-
-	for (unsigned order = 0; order <= MAX_ORDER; order++) {
-		const char *fault = check_list(b, order);
-
-		if (fault)
-			return fault;
-		nr_free += (u64)b->nr_free_blocks[order] << order;
-	}
-	if (nr_free != b->nr_free_pages || nr_free > b->nr_managed_pages)
-		return "B4: the number of free pages is not the sum of the free blocks";
-	if (count_free_pages(b) != nr_free)
-		return "B8: a free block is on no list";
-	return NULL;
 }

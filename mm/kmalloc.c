@@ -126,7 +126,10 @@ static void visit_large(void (*visit)(void *context, struct page *head), void *c
 			struct page *page = page_lookup(pfn);
 
 			if (page == NULL) {
-				pfn = align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+				pfn = page_next_known_in(pageblock_map,
+				                         align_down(pfn, PAGEBLOCK_PAGES) +
+				                             PAGEBLOCK_PAGES,
+				                         z->buddy.high);
 				continue;
 			}
 			if (page->type == PAGE_LARGE && page->zone == z->id)

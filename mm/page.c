@@ -6,6 +6,7 @@
  * (mm/buddy.c writes both). Everything that starts from a number that may be wrong (a stray
  * pointer, a user's question) goes through page_lookup().
  */
+#include <lib/string.h>
 #include <mm/page.h>
 
 static bool is_vouched(const u8 *pageblock, u64 pfn)
@@ -49,6 +50,16 @@ struct page *page_block_of(u64 pfn)
 {
 	return pfn < PLATFORM_MAX_PA >> PAGE_SHIFT ? page_block_in(page_map, pageblock_map, pfn)
 	                                           : NULL;
+}
+
+u64 page_next_known_in(const u8 *pageblock, u64 pfn, u64 end)
+{
+	const u8 *first = pageblock + (pfn >> PAGEBLOCK_ORDER), *known = NULL;
+
+	if (pfn < end)
+		known = mem_find_other(first, PAGEBLOCK_UNKNOWN,
+		                       div_round_up(end - pfn, PAGEBLOCK_PAGES));
+	return known ? pfn + ((u64)(known - first) << PAGEBLOCK_ORDER) : end;
 }
 
 const char *page_type_name(unsigned type)

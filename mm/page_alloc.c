@@ -178,7 +178,7 @@ const char *page_free_fault(const struct page *page, unsigned order)
 		return "not a struct page";
 	head = page_block_of(pfn);
 	if (head == NULL)
-		return "not RAM";
+		return zone_of_untouched(pfn) ? "double free" : "not RAM";
 	if (head->flags != 0 || head->zone >= MAX_ZONES)
 		return "overwritten metadata";
 	if (head->type == PAGE_CACHED)

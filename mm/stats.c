@@ -177,6 +177,11 @@ void stats_print_page(u64 pfn)
 
 	kprintf("page frame %#lx, physical %#lx, address %p\n", pfn, pfn << PAGE_SHIFT,
 	        phys_to_virt(pfn << PAGE_SHIFT));
+	if (head == NULL && zone_of_untouched(pfn)) {
+		kprintf("  free, never handed out: no metadata yet, node %u, zone %s\n",
+		        zone_of_untouched(pfn)->node, zone_of_untouched(pfn)->name);
+		return;
+	}
 	if (head == NULL) {
 		kprintf("  not managed by the page allocator: no RAM, or reserved at boot\n");
 		return;

@@ -27,18 +27,32 @@ static unsigned cell_kind(const struct page *head)
 	}
 }
 
+/* What the block around the frame is, and the first frame behind the block. */
+static unsigned kind_at(u64 pfn, u64 *next)
+{
+	const struct page *head = page_block_of(pfn);
+
+	if (head != NULL) {
+		*next = page_to_pfn(head) + page_block_pages(head);
+		return cell_kind(head);
+	}
+	if (zone_of_untouched(pfn) != NULL) {
+		*next = align_up(pfn + 1, 1ull << MAX_ORDER);
+		return CELL_FREE + MAX_ORDER;
+	}
+	*next = pfn + 1;
+	return CELL_NONE;
+}
+
 /* Pages of each kind in [start, end). */
 static void count_kinds(u64 start, u64 end, u64 pages[NR_CELL_KINDS])
 {
 	memset(pages, 0, NR_CELL_KINDS * sizeof(pages[0]));
-	while (start < end) {
-		const struct page *head = page_block_of(start);
-		u64 next = head ? page_to_pfn(head) + page_block_pages(head) : start + 1;
+	for (u64 next; start < end; start = next) {
+		unsigned kind = kind_at(start, &next);
 
-		if (next > end)
-			next = end;
-		pages[head ? cell_kind(head) : CELL_NONE] += next - start;
-		start = next;
+		next = min_u64(next, end);
+		pages[kind] += next - start;
 	}
 }
 

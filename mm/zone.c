@@ -51,6 +51,14 @@ struct zone *zone_next(const struct zone *z)
 	return NULL;
 }
 
+struct zone *zone_of_untouched(u64 pfn)
+{
+	for_each_zone(z)
+		if (buddy_is_untouched(&z->buddy, pfn))
+			return z;
+	return NULL;
+}
+
 static void zone_init(struct zone *z, unsigned node, enum zone_kind kind)
 {
 	*z = (struct zone){

@@ -177,7 +177,7 @@ def write_memmap():
 def write_operations():
     def mix(n, step):
         return bytes((i * step + i // 7) & 255 for i in range(n))
-    for target in ("buddy", "heap", "pages"):
+    for target in ("buddy", "heap", "pages", "untouched"):
         for i, step in enumerate((37, 91, 151)):
             write(target, "mix-%d" % i, mix(200, step))
 

@@ -427,34 +427,3 @@ TEST(buddy, adding_whole_blocks_writes_only_their_heads)
 		EXPECT_SOUND(buddy_check(b));
 	}
 }
-
-#if __STDC_HOSTED__ /* 16 MiB of page map, which a small machine has not got */
-#define HUGE_PAGES (1u << 20)
-static struct page huge_map[HUGE_PAGES];
-static u8 huge_pageblock[HUGE_PAGES / PAGEBLOCK_PAGES];
-
-TEST(buddy, gigabyte_blocks_cost_one_write_each)
-{
-	static struct buddy b;
-	u32 touched = 0, pfn;
-
-	memset(huge_map, 0xff, sizeof(huge_map));
-	memset(huge_pageblock, 0, sizeof(huge_pageblock));
-	buddy_init(&b, huge_map, huge_pageblock, 1u << MAX_ORDER, HUGE_PAGES, ARENA_ZONE);
-	buddy_add_range(&b, 1u << MAX_ORDER, HUGE_PAGES);
-	EXPECT_EQ(b.nonempty, 1u << MAX_ORDER); /* neighbours of the highest order do not merge */
-	EXPECT_EQ(b.nr_free_blocks[MAX_ORDER], 3);
-	pfn = buddy_alloc(&b, MAX_ORDER);
-	EXPECT_TRUE(is_aligned(pfn, 1ull << MAX_ORDER));
-	buddy_free(&b, pfn, MAX_ORDER);
-	for (u32 i = 0; i < HUGE_PAGES; i++)
-		touched += huge_map[i].head != ~0u;
-	EXPECT_EQ(touched, 3);
-	pfn = buddy_alloc(&b, 0);
-	EXPECT_EQ(b.nonempty, (2u << MAX_ORDER) - 1);
-	EXPECT_SOUND(buddy_check(&b));
-	buddy_free(&b, pfn, 0);
-	EXPECT_EQ(b.nonempty, 1u << MAX_ORDER);
-	EXPECT_SOUND(buddy_check(&b));
-}
-#endif

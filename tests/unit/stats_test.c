@@ -27,6 +27,11 @@ static u64 count_pages(const struct zone *z, u64 by_type[NR_PAGE_TYPES])
 
 		if (head != NULL && head->type != PAGE_SLAB)
 			nr = page_to_pfn(head) + page_block_pages(head) - pfn;
+		if (zone_of_untouched(pfn) == z) {
+			nr = 1u << MAX_ORDER;
+			by_type[PAGE_FREE] += nr;
+			total += nr;
+		}
 		if (head != NULL) {
 			by_type[head->type] += nr;
 			total += nr;

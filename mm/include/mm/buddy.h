@@ -11,6 +11,12 @@
 
 #include <mm/page.h>
 
+/* Page frames [start, end): free blocks of the highest order that no list has. */
+#define BUDDY_EXTENTS 4
+struct buddy_extent {
+	u32 start, end;
+};
+
 struct buddy {
 	struct page *map; /* map[pfn] */
 	u8 *pageblock;    /* pageblock[pfn >> 9]: enum pageblock_state */
@@ -18,20 +24,27 @@ struct buddy {
 	u32 low, high;    /* what was added lies in [low, high) */
 	u8 zone;          /* goes into struct page: blocks of two zones never merge */
 
-	u32 nonempty;        /* bit o is set while head[o] is not 0 */
-	u32 head[NR_ORDERS]; /* first free block of each order */
-	u32 nr_free_blocks[NR_ORDERS];
-	u64 nr_free_pages;    /* = Σ nr_free_blocks[o] << o */
-	u64 nr_managed_pages; /* all that were ever added */
+	u32 nonempty;                  /* bit o is set while head[o] is not 0 */
+	u32 head[NR_ORDERS];           /* first free block of each order */
+	u32 nr_free_blocks[NR_ORDERS]; /* listed, and for the highest order untouched ones too */
+	u64 nr_free_pages;             /* = Σ nr_free_blocks[o] << o */
+	u64 nr_managed_pages;          /* all that were ever added */
 	u64 nr_splits, nr_merges;
+
+	u32 nr_untouched;
+	struct buddy_extent untouched[BUDDY_EXTENTS]; /* never handed out: nothing was written */
 };
 
 /* start < end; both may have any alignment. pageblock bytes and page metadata outside what is added
  * stay untouched, but for the 2 MiB blocks at the edges of added ranges. */
 void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32 end, u8 zone);
 
-/* Frames [start, end) become free. They must be inside the instance's bounds and not yet managed.
- * Costs one write a maximal block, and up to 512 at an edge that is not 2 MiB-aligned. */
+/*
+ * Frames [start, end) become free. They must be inside the instance's bounds and not yet managed.
+ * Costs one write a maximal block below 1 GiB, up to 512 at an edge that is not 2 MiB-aligned, and
+ * nothing for the whole GiB blocks between; those cost one write each where BUDDY_EXTENTS ranges
+ * with such blocks were added already.
+ */
 void buddy_add_range(struct buddy *b, u32 start, u32 end);
 
 /* The first frame of a block of 2^order pages (type PAGE_ALLOCATED), or 0 when there is none. order
@@ -70,6 +83,10 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 #define BUDDY_BATCH_WORK 22
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[]);
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
+
+/* Whether the frame lies in memory that was never handed out since it was added: free, and without
+ * any metadata. For any number; a moment old without the lock. */
+bool buddy_is_untouched(const struct buddy *b, u64 pfn);
 
 /* Walks all free lists and all metadata. NULL, or the broken invariant: "B1: …". */
 const char *buddy_check(const struct buddy *b);

@@ -116,6 +116,10 @@ struct page *page_lookup(u64 pfn);
 struct page *page_block_of(u64 pfn);
 struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn);
 
+/* The first frame of [pfn, end) in a pageblock whose byte vouches for something, or end. pfn is a
+ * pageblock's first, or not below end. Reads eight bytes at a time: walks over untouched memory. */
+u64 page_next_known_in(const u8 *pageblock, u64 pfn, u64 end);
+
 /* "free", "slab" … */
 const char *page_type_name(unsigned type);
 

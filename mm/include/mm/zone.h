@@ -47,8 +47,12 @@ u64 zone_kind_end_pfn(enum zone_kind kind);
  * moment old. */
 static inline bool zone_may_have(const struct zone *z, unsigned order)
 {
-	return data_race(z->buddy.nonempty) >> order != 0;
+	return (data_race(z->buddy.nonempty) >> order | data_race(z->buddy.nr_untouched)) != 0;
 }
+
+/* The zone in whose untouched memory (buddy_is_untouched()) the frame lies, or NULL. For any
+ * number. */
+struct zone *zone_of_untouched(u64 pfn);
 
 void zone_init_all(void);
 

@@ -55,6 +55,10 @@ void strata_visit_free(void (*visit)(u32 pfn, unsigned order))
 	for (unsigned order = 0; order <= MAX_ORDER; order++)
 		for (u32 pfn = b->head[order]; pfn != 0; pfn = pfn_to_page(pfn)->next)
 			visit(pfn, order);
+	for (u32 i = 0; i < b->nr_untouched; i++)
+		for (u32 pfn = b->untouched[i].start; pfn < b->untouched[i].end;
+		     pfn += 1u << MAX_ORDER)
+			visit(pfn, MAX_ORDER);
 }
 
 u64 free_blocks(const struct free_state *s, unsigned order)
