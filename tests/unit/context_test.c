@@ -58,6 +58,19 @@ TEST(context, code_of_fast_paths_is_known)
 	EXPECT_FALSE(mm_in_fast_path(UINT64_MAX));
 }
 
+extern const char __start_mm_fast_text[], __stop_mm_fast_text[]; /* the linker's */
+
+TEST(context, fast_paths_from_their_first_byte_to_their_last)
+{
+	u64 start = (u64)__start_mm_fast_text, stop = (u64)__stop_mm_fast_text;
+
+	ASSERT_LT(start, stop);
+	EXPECT_FALSE(mm_in_fast_path(start - 1));
+	EXPECT_TRUE(mm_in_fast_path(start));
+	EXPECT_TRUE(mm_in_fast_path(stop - 1));
+	EXPECT_FALSE(mm_in_fast_path(stop));
+}
+
 /* What a thread freed last is its own: a handler gets another, and each frees into its own. */
 TEST(context, what_is_freed_in_one_is_not_handed_out_in_the_other)
 {

@@ -197,10 +197,14 @@ TEST(slab_layout, worked_by_hand)
 {
 	static const struct {
 		u32 stride, pages, objects, slots, record;
+		u64 reciprocal; /* 2^64 / stride, rounded up */
 	} cases[] = {
-	    {16, 2, 512, 512, 64 + 1024 + 64}, {64, 1, 64, 64, 64 + 128},
-	    {72, 2, 113, 114, 64 + 232 + 16},  {256, 4, 64, 64, 64 + 128},
-	    {4096, 4, 4, 4, 64 + 8},           {SLAB_MAX_SIZE, 64, 1, 1, 64 + 2},
+	    {16, 2, 512, 512, 64 + 1024 + 64, 1ull << 60},
+	    {64, 1, 64, 64, 64 + 128, 1ull << 58},
+	    {72, 2, 113, 114, 64 + 232 + 16, 256204778801521551},
+	    {256, 4, 64, 64, 64 + 128, 1ull << 56},
+	    {4096, 4, 4, 4, 64 + 8, 1ull << 52},
+	    {SLAB_MAX_SIZE, 64, 1, 1, 64 + 2, 1ull << 46},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -209,6 +213,7 @@ TEST(slab_layout, worked_by_hand)
 		EXPECT_EQ(c.nr_objects, cases[i].objects);
 		EXPECT_EQ(c.nr_slots, cases[i].slots);
 		EXPECT_EQ(c.record_bytes, cases[i].record);
+		EXPECT_EQ(c.reciprocal, cases[i].reciprocal);
 	}
 }
 
