@@ -156,3 +156,29 @@ TEST(kmalloc_check, K2_large_blocks)
 	kfree(first);
 	kfree(second);
 }
+
+/* A walk over the page map misses none, wherever small ones stand between pages of others. */
+TEST(kmalloc_check, K2_small_runs_between_pages)
+{
+	enum { N = 32 };
+	struct page *pages[N];
+	char *runs[N];
+
+	for (unsigned i = 0; i < N; i++) {
+		pages[i] = alloc_page(GFP_KERNEL | __GFP_DMA);
+		ASSERT_NOT_NULL(pages[i]);
+		runs[i] = kmalloc(100, GFP_KERNEL | __GFP_DMA);
+		ASSERT_NOT_NULL(runs[i]);
+		if (i % 8 == 7) { /* the other way round from here on */
+			free_page(pages[i]);
+			pages[i] = NULL;
+		}
+	}
+	EXPECT_SOUND(kmalloc_check());
+	for (unsigned i = 0; i < N; i++) {
+		kfree(runs[i]);
+		if (pages[i] != NULL)
+			free_page(pages[i]);
+	}
+	EXPECT_SOUND(kmalloc_check());
+}

@@ -347,3 +347,100 @@ TEST(kmalloc, sensitive_contents_are_wiped)
 		kfree(pin);
 	}
 }
+
+/* --- the fast ways, whose magazines have objects and room --- */
+
+/* Leaves objects of the class in this context's magazine, but not all that fit. */
+static void prime(size_t size)
+{
+	kfree(kmalloc(size, GFP_KERNEL));
+}
+
+TEST(kmalloc, krealloc_from_class_to_class)
+{
+	for (unsigned i = 0; i + 1 < ARRAY_SIZE(classes); i++) {
+		char *p = kmalloc(classes[i], GFP_KERNEL), *q, *r;
+		u64 live = usage_now().live_objects;
+
+		ASSERT_NOT_NULL(p);
+		prime(classes[i + 1]);
+		prime(classes[i]);
+		fill(p, 0, classes[i]);
+		q = krealloc(p, classes[i] + 1u, GFP_KERNEL);
+		ASSERT_NOT_NULL(q);
+		EXPECT_TRUE(q != p);
+		EXPECT_EQ(ksize(q), classes[i + 1]);
+		EXPECT_TRUE(is_filled(q, classes[i]));
+		EXPECT_EQ(usage_now().live_objects, live);
+		r = kmalloc(classes[i], GFP_KERNEL);
+		EXPECT_TRUE(r == p); /* it was freed last */
+		kfree(r);
+		kfree(q);
+	}
+}
+
+/* The magazine of the smaller class has no room: what is left behind is freed all the same. */
+TEST(kmalloc, krealloc_with_a_full_magazine)
+{
+	static char *blocks[MAGAZINE_SLOTS + 1];
+	struct cpu_objects *o;
+	struct kmem_cache *c;
+	char *p = kmalloc(4096, GFP_KERNEL);
+
+	c = slab_of(p)->cache;
+	o = cpu_objects_of(c, (unsigned)mm_this(id));
+	for (unsigned i = 0; i < c->capacity; i++)
+		ASSERT_NOT_NULL(blocks[i] = kmalloc(4096, GFP_KERNEL));
+	for (unsigned i = 0; i < c->capacity && o->top != o->limit; i++) {
+		kfree(blocks[i]);
+		blocks[i] = NULL;
+	}
+	EXPECT_TRUE(o->top == o->limit);
+	prime(5000);
+	fill(p, 0, 4096);
+	p = krealloc(p, 5000, GFP_KERNEL);
+	ASSERT_NOT_NULL(p);
+	EXPECT_TRUE(is_filled(p, 4096));
+	for (unsigned i = 0; i < c->capacity; i++)
+		kfree(blocks[i]);
+	kfree(p);
+	EXPECT_SOUND(kmem_cache_check(c));
+}
+
+TEST(kmalloc, the_largest_class_is_no_large_block)
+{
+	struct mm_usage before = usage_now();
+	char *p = kzalloc(KMALLOC_MAX_CLASS, GFP_KERNEL), *q = kmalloc(8000, GFP_KERNEL);
+	char *same = krealloc(q, 7500, GFP_KERNEL);
+
+	EXPECT_EQ(usage_now().large_pages, before.large_pages);
+	EXPECT_EQ(usage_now().live_objects, before.live_objects + 2);
+	EXPECT_TRUE(same == q);
+	kfree(p);
+	kfree(same);
+}
+
+TEST(kmalloc, strings_take_no_more_than_they_need)
+{
+	char *copy = kstrdup("fifteen letters", GFP_KERNEL);
+
+	EXPECT_EQ(strlen(copy), 15);
+	EXPECT_EQ(ksize(copy), 16);
+	kfree(copy);
+}
+
+/* The first call site that there is has the smallest tag of a live object. */
+TEST(kmalloc, blocks_of_the_first_call_site)
+{
+	char *p = kmalloc_any(100, GFP_KERNEL, TAG_FIRST_SITE), *q;
+
+	ASSERT_NOT_NULL(p);
+	EXPECT_EQ(ksize(p), 112);
+	prime(200);
+	q = krealloc_tag(p, 200, GFP_KERNEL, TAG_FIRST_SITE);
+	ASSERT_NOT_NULL(q);
+	EXPECT_EQ(ksize(q), 224);
+	p = krealloc_tag(q, 100, GFP_KERNEL, TAG_FIRST_SITE);
+	ASSERT_NOT_NULL(p);
+	kfree_sensitive(p);
+}

@@ -120,6 +120,26 @@ TEST(slab_check, S2_bits_are_as_many_as_free_objects)
 	close();
 }
 
+TEST(slab_check, S2_bits_beyond_the_objects)
+{
+	u64 *bits;
+	u32 last;
+
+	c = kmem_cache_create("test", 120, 0, 0, NULL);
+	ASSERT_NOT_NULL(c);
+	objects[0] = kmem_cache_alloc(c, GFP_KERNEL);
+	nr = 1;
+	ASSERT_NOT_NULL(objects[0]);
+	ASSERT_NE(c->nr_objects % 64, 0);
+	magazine_flush(c, false);
+	bits = slab_bits(c, slab_of(objects[0])) + c->nr_objects / 64;
+	last = c->nr_objects % 64;
+	EXPECT_BREAKS("S2:", *bits, *bits | 1ull << last);
+	EXPECT_BREAKS("S2:", *bits, *bits | 1ull << 63);
+	EXPECT_BREAKS("S2:", *bits, (*bits & (*bits - 1)) | 1ull << last);
+	close();
+}
+
 TEST(slab_check, S3_tags_and_bits_agree)
 {
 	u32 last;
@@ -174,6 +194,8 @@ TEST(slab_check, S4_pages_and_records_lead_to_each_other)
 	close();
 }
 
+#define NO_OBJECT "S5: a magazine holds what is no object of its cache"
+
 TEST(slab_check, S5_magazines_hold_objects_with_their_tags)
 {
 	struct cpu_objects *o;
@@ -181,14 +203,14 @@ TEST(slab_check, S5_magazines_hold_objects_with_their_tags)
 	open_sound();
 	o = here();
 	ASSERT_GE(cpu_objects_count(o), 3);
-	EXPECT_BREAKS("S5:", o->top, o->limit + 1);
+	EXPECT_BREAKS("S5: a magazine is fuller than it can be", o->top, o->limit + 1);
 	EXPECT_BREAKS("S5:", o->loaded->slot[0].object, c);
 	EXPECT_BREAKS("S5:", o->loaded->slot[0].tag, o->top->tag);
 	for (struct magazine_slot *slot = o->loaded->slot + 1; slot <= o->top;
 	     slot += o->top - o->loaded->slot - 1) {
-		EXPECT_BREAKS("S5:", slot->object, (char *)slot->object + 8);
-		EXPECT_BREAKS("S5:", slot->object, c);
-		EXPECT_BREAKS("S5:", slot->object, NULL);
+		EXPECT_BREAKS(NO_OBJECT, slot->object, (char *)slot->object + 8);
+		EXPECT_BREAKS(NO_OBJECT, slot->object, c);
+		EXPECT_BREAKS(NO_OBJECT, slot->object, NULL);
 		EXPECT_BREAKS("S5:", slot->tag, slot->tag + 1);
 		EXPECT_BREAKS("S5:", *slot->tag, TAG_FIRST_SITE);
 	}

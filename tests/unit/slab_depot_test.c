@@ -5,6 +5,7 @@
 #include "mm/slab_internal.h"
 
 #include <mm/mm.h>
+#include <mm/reclaim.h>
 
 #include "tests/model/expect.h"
 #include "tests/model/hoard.h"
@@ -440,6 +441,23 @@ TEST(slab_depot, without_memory_for_a_spare_objects_go_to_the_slabs)
 
 /* --- wiped objects, and many at once --- */
 
+static void construct(void *object)
+{
+	(void)object;
+}
+
+static unsigned nr_asked;
+
+static u64 count_and_give_nothing(struct shrinker *self, u64 nr_pages)
+{
+	(void)self;
+	(void)nr_pages;
+	nr_asked++;
+	return 0;
+}
+
+static struct shrinker counting = {.name = "counting", .scan = count_and_give_nothing};
+
 TEST(slab_depot, wiped_objects_go_through_magazines_too)
 {
 	open(64, SLAB_ZERO_ON_FREE);
@@ -496,6 +514,90 @@ TEST(slab_depot, bulk_frees_name_what_is_wrong)
 	kmem_cache_free_bulk(c, 7, objects + 1);
 	EXPECT_PANIC("slab: double free", kmem_cache_free_bulk(c, 7, objects + 1));
 	kfree(other);
+	close();
+}
+
+static u32 tag_of(const void *object)
+{
+	struct slab_object_info info;
+
+	return slab_object_of(object, &info) ? info.tag : TAG_IN_SLAB;
+}
+
+/* Those before and behind it in the array stay live, wherever the way through it was cut. */
+TEST(slab_depot, a_bulk_free_frees_those_that_it_was_given)
+{
+	void *given;
+
+	open(64, 0);
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 30, objects), 30);
+	given = objects[12];
+	objects[12] = NULL;
+	kmem_cache_free_bulk(c, 8, objects + 10);
+	objects[12] = given;
+	for (unsigned i = 0; i < 30; i++)
+		EXPECT_EQ(tag_of(objects[i]) >= TAG_FIRST_SITE, i < 10 || i == 12 || i >= 18);
+	release(0, 10);
+	release(12, 1);
+	release(18, 12);
+	close();
+}
+
+/* The tag of the first call site is the smallest of a live object, on all ways. */
+TEST(slab_depot, objects_of_the_first_call_site)
+{
+	for (unsigned flags = 0; flags <= SLAB_NO_MAGAZINE; flags += SLAB_NO_MAGAZINE) {
+		open(64, flags);
+		objects[0] = slab_alloc(c, GFP_KERNEL, TAG_FIRST_SITE);
+		objects[1] = slab_alloc(c, GFP_KERNEL, TAG_FIRST_SITE);
+		ASSERT_TRUE(objects[0] != NULL && objects[1] != NULL);
+		kmem_cache_free(c, objects[0]);
+		EXPECT_LT(tag_of(objects[0]), TAG_FIRST_SITE);
+		kmem_cache_free_bulk(c, 1, objects + 1);
+		EXPECT_LT(tag_of(objects[1]), TAG_FIRST_SITE);
+		close();
+	}
+}
+
+/* A refill that finds one object has found one: no slab is made. */
+TEST(slab_depot, the_only_free_object)
+{
+	u32 n;
+
+	open(256, 0);
+	n = c->nr_objects;
+	ASSERT_TRUE(slab_grow(c, GFP_KERNEL));
+	alloc(0, n);
+	release(7, 1);
+	magazine_flush(c, false);
+	ASSERT_EQ(c->nr_free, 1);
+	alloc(7, 1);
+	EXPECT_EQ(c->nr_slabs, 1);
+	release(0, n);
+	close();
+}
+
+TEST(slab_depot, zeroing_in_bulk_would_undo_a_constructor)
+{
+	c = kmem_cache_create("depot", 64, 0, 0, construct);
+	ASSERT_NOT_NULL(c);
+	EXPECT_PANIC("ctor", (void)kmem_cache_alloc_bulk(c, GFP_KERNEL | __GFP_ZERO, 2, objects));
+	kmem_cache_free_bulk(c, 2, objects);
+	close();
+}
+
+/* GFP_NOWAIT stays what it is with __GFP_ZERO: nobody is asked for memory. */
+TEST(slab_depot, zeroed_without_memory)
+{
+	static struct hoard hoard;
+
+	open(64, 0);
+	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN);
+	register_shrinker(&counting);
+	EXPECT_NULL(kmem_cache_zalloc(c, GFP_NOWAIT | __GFP_NOWARN));
+	EXPECT_EQ(nr_asked, 0);
+	unregister_shrinker(&counting);
+	hoard_drop_all(&hoard);
 	close();
 }
 

@@ -174,6 +174,21 @@ TEST(slab_trips, magazines_are_used_again)
 	close();
 }
 
+/* What goes home empties slabs, and those that are too many leave. */
+TEST(slab_trips, empty_slabs_leave_while_objects_are_freed)
+{
+	u32 n;
+
+	open(256);
+	n = 20 * c->nr_objects;
+	alloc(0, n);
+	EXPECT_EQ(c->nr_slabs, 20);
+	release(0, n);
+	EXPECT_LE(c->nr_slabs, 5);
+	EXPECT_LE(c->nr_empty, 2);
+	close();
+}
+
 /* --- what a cache takes for itself --- */
 
 static u64 live_in(struct kmem_cache *cache)

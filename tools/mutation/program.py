@@ -174,10 +174,9 @@ class Verdict(NamedTuple):
     by: str  # which test
 
 
-def own_first(function: str, tests: list[Test]) -> list[Test]:
-    """Those that are named for the function's file come before others of their kind: they ask the most of it."""
-    stem = os.path.splitext(os.path.basename(function.split(":")[0]))[0]
-    return sorted(tests, key=lambda t: (t.us > Judge.LONG_US, not t.name.startswith(stem)))
+def is_own(test: Test, function: str) -> bool:
+    """Is it named for the function's file?"""
+    return test.name.startswith(os.path.splitext(os.path.basename(function.split(":")[0]))[0])
 
 
 class Judge:
@@ -185,8 +184,9 @@ class Judge:
 
     At first the mutant is there only while a test itself runs: a broken allocator is brought up well, and judged by good
     gates. What survives that and is in a function that the boot or the gates run is there all the time. What passes the
-    short tests without sanitizers goes on with them: they see all that can be seen without. Left out are the long tests
-    with threads: they take seconds, and look for what no single change brings about every time.
+    short tests, and those that are named for its file, without sanitizers goes on with them: they see all that can be
+    seen without. Left out are the long tests with threads: they take seconds, and look for what no single change brings
+    about every time.
     """
 
     FACTOR = 5  # times what a test takes alone is its limit
@@ -208,7 +208,8 @@ class Judge:
         for i, function in enumerate(schemata.functions):
             boots = i in booted
             self.boots |= {function} if boots else set()
-            self.inside[function] = own_first(function, [t for t in self.sorted if i in t.entered])
+            self.inside[function] = sorted((t for t in self.sorted if i in t.entered),
+                                           key=lambda t, f=function: (t.us > self.LONG_US, not is_own(t, f)))
             self.everywhere[function] = [t for t in self.sorted if boots or i in t.in_gates]
 
     def look_at_tests(self) -> frozenset[int]:
@@ -279,8 +280,10 @@ class Judge:
         for flavour in self.programs:
             for how, tests in ("body", self.inside[function]), ("run", self.everywhere[function]):
                 boots = how == "run" and function in self.boots
-                if flavour == PLAIN and SANE in self.programs:
-                    tests = [t for t in tests if t.us <= self.LONG_US]
+                if flavour == PLAIN:
+                    tests = [t for t in tests if t.us <= self.LONG_US or is_own(t, function)]
+                if how == "run" and SANE not in self.programs and self.inside[function]:
+                    continue
                 status, test = self.run_on(flavour, number, how, boots, tests)
                 if status in ("failed", "crashed"):
                     return Verdict("killed", "%s %s (%s)" % (test, status, flavour.name))
