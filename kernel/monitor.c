@@ -31,6 +31,8 @@ const struct monitor_command monitor_commands[] = {
     {"slabinfo", "", "the object caches", NULL, 0, 0, monitor_slabinfo},
     {"owners", "", "the caches and call sites that hold most memory", NULL, 0, 0, monitor_owners},
     {"shrinkers", "", "who can give memory back", NULL, 0, 0, monitor_shrinkers},
+    {"vmeminfo", "", "the arenas of virtual addresses and other ranges", NULL, 0, 0,
+     monitor_vmeminfo},
     {"sites", "", "live objects and bytes by the place that allocated them", NULL, 0, 0,
      monitor_sites},
     {"page", "PFN|ADDRESS", "what one page frame is",

@@ -79,6 +79,14 @@ int monitor_shrinkers(int argc, char **argv)
 	return 0;
 }
 
+int monitor_vmeminfo(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	stats_print_vmeminfo();
+	return 0;
+}
+
 int monitor_sites(int argc, char **argv)
 {
 	(void)argc;

@@ -20,5 +20,7 @@ const char *mm_check(void)
 		fault = slab_check();
 	if (fault == NULL)
 		fault = kmalloc_check();
+	if (fault == NULL)
+		fault = vmem_check_all();
 	return fault;
 }

@@ -1,7 +1,7 @@
 /*
  * The memory manager's start, in the direction in which memory flows: one line an arrow.
  *
- *     memory map → boot memory → page map → zones → per-CPU pages → slab → kmalloc
+ *     memory map → boot memory → page map → zones → per-CPU pages → slab → kmalloc, vmem
  */
 #include "internal.h"
 
@@ -142,4 +142,5 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	cpu_pages_choose_zones(); /* a request for memory that is not there goes to the next */
 	slab_init();              /* caches for the manager's own objects */
 	kmalloc_init();           /* and for everyone's */
+	vmem_init();              /* arenas of addresses and of numbers */
 }

@@ -139,6 +139,10 @@ u64 kmalloc_large_objects(void);
 const char *kmalloc_check(void);
 void kmalloc_sum_large(void); /* adds the large ones to the sums by site */
 
+/* --- vmem.c: see vmem_internal.h --- */
+
+void vmem_init(void);
+
 /* --- reclaim.c --- */
 
 void reclaim_init(void);

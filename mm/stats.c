@@ -192,3 +192,19 @@ void stats_print_page(u64 pfn)
 	if (head->type == PAGE_SLAB)
 		print_slab_page(pfn);
 }
+
+/* --- arenas --- */
+
+void stats_print_vmeminfo(void)
+{
+	kprintf("%-16s %9s %16s %16s %13s %6s %9s %9s %8s\n", "arena", "quantum", "size", "in use",
+	        "cached", "spans", "allocated", "free", "failures");
+	for (struct vmem *v = vmem_next(NULL); v != NULL; v = vmem_next(v)) {
+		struct vmem_stats s;
+
+		vmem_stats(v, &s);
+		kprintf("%-16s %#9lx %#16lx %#16lx %#13lx %6lu %9lu %9lu %8lu\n", s.name, s.quantum,
+		        s.size, s.allocated - s.idle, s.idle, s.nr_spans, s.nr_allocated, s.nr_free,
+		        s.nr_failures);
+	}
+}

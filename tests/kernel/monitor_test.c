@@ -76,6 +76,7 @@ TEST(monitor, answers_every_looking_command_within_80_columns)
 	EXPECT_EQ(run("slabinfo"), 0);
 	EXPECT_EQ(run("owners"), 0);
 	EXPECT_EQ(run("shrinkers"), 0);
+	EXPECT_EQ(run("vmeminfo"), 0);
 	EXPECT_EQ(run("sites"), 0);
 	EXPECT_EQ(run("memmap"), 0);
 }

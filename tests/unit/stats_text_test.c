@@ -239,6 +239,36 @@ TEST(stats_text, slabinfo_prints_a_line_each_cache)
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
+TEST(stats_text, vmeminfo_prints_a_line_each_arena)
+{
+	struct vmem *v =
+	    vmem_create("read-back", 0x1000, 0x10000, 0x1000, NULL, NULL, NULL, 0, GFP_KERNEL);
+	unsigned long n[8] = {0};
+	unsigned nr = 0;
+	u64 addr;
+
+	ASSERT_NOT_NULL(v);
+	addr = vmem_alloc(v, 0x3000, GFP_KERNEL);
+	EXPECT_EQ(vmem_alloc(v, 0x20000, GFP_KERNEL), 0);
+	CATCH(stats_print_vmeminfo());
+	for (struct vmem *i = vmem_next(NULL); i != NULL; i = vmem_next(i))
+		nr++;
+	EXPECT_EQ(count_lines(), nr + 1);
+	EXPECT_EQ(sscanf(after("\nread-back"), "%lx %lx %lx %lx %lu %lu %lu %lu", &n[0], &n[1],
+	                 &n[2], &n[3], &n[4], &n[5], &n[6], &n[7]),
+	          8);
+	EXPECT_EQ(n[0], 0x1000);
+	EXPECT_EQ(n[1], 0x10000);
+	EXPECT_EQ(n[2], 0x3000);
+	EXPECT_EQ(n[3], 0);
+	EXPECT_EQ(n[4], 1);
+	EXPECT_EQ(n[5], 1);
+	EXPECT_EQ(n[6], 1);
+	EXPECT_EQ(n[7], 1);
+	vmem_free(v, addr, 0x3000);
+	EXPECT_EQ(vmem_destroy(v), 0);
+}
+
 TEST(stats_text, sites_print_objects_and_bytes)
 {
 	char *p[3], name[96], expected[128];

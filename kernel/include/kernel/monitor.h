@@ -43,6 +43,7 @@ int monitor_buddyinfo(int argc, char **argv);
 int monitor_slabinfo(int argc, char **argv);
 int monitor_owners(int argc, char **argv);
 int monitor_shrinkers(int argc, char **argv);
+int monitor_vmeminfo(int argc, char **argv);
 int monitor_sites(int argc, char **argv);
 int monitor_page(int argc, char **argv);
 int monitor_map(int argc, char **argv);
