@@ -39,16 +39,6 @@
 
 #include <lib/assert.h>
 
-/* The largest order of a block that may start at pfn and has at most nr_pages. */
-static unsigned largest_order(u32 pfn, u32 nr_pages)
-{
-	unsigned by_size = highest_bit(nr_pages);
-	unsigned by_alignment = lowest_bit(pfn);
-	unsigned order = by_size < by_alignment ? by_size : by_alignment;
-
-	return order < MAX_ORDER ? order : MAX_ORDER;
-}
-
 static void set_pageblock_state(struct buddy *b, u32 pfn, u8 state)
 {
 	__atomic_store_n(&b->pageblock[pfn >> PAGEBLOCK_ORDER], state, __ATOMIC_RELEASE);
@@ -56,7 +46,7 @@ static void set_pageblock_state(struct buddy *b, u32 pfn, u8 state)
 
 /* Writes the heads of [start, end), eight at a time: filling a pageblock is the dearest part of the
  * dearest allocation, and of bringing up memory. */
-static void fill(struct buddy *b, u32 start, u32 end, enum page_type type)
+void buddy_fill(struct buddy *b, u32 start, u32 end, enum page_type type)
 {
 	struct page *page = &b->map[start], *last = &b->map[end];
 	u32 word = page_head_word(type, 0, b->zone);
@@ -81,12 +71,12 @@ static void fill_pageblock(struct buddy *b, u32 pfn)
 {
 	u32 start = (u32)align_down(pfn, PAGEBLOCK_PAGES);
 
-	fill(b, start, start + PAGEBLOCK_PAGES, PAGE_INNER);
+	buddy_fill(b, start, start + PAGEBLOCK_PAGES, PAGE_INNER);
 	set_pageblock_state(b, pfn, PAGEBLOCK_FULL);
 }
 
 /* Makes the metadata of a block of this order at pfn believable, before its head is written. */
-static void vouch(struct buddy *b, u32 pfn, unsigned order)
+void buddy_vouch(struct buddy *b, u32 pfn, unsigned order)
 {
 	u8 state = pageblock_state(b, pfn);
 
@@ -210,33 +200,40 @@ static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned ord
 		b->nr_merges += release_large(b, pfn, order) - order;
 }
 
+void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order)
+{
+	unlink(b, b->map, pfn, order, block_pages(order));
+	b->map[pfn].head = page_head_word(PAGE_INNER, 0, b->zone);
+	b->nr_free_pages -= block_pages(order);
+}
+
 /* [start, end), already vouched for or inside blocks of ours, becomes free in the largest blocks it
  * can hold. */
-static void release_range(struct buddy *b, u32 start, u32 end)
+void buddy_release_range(struct buddy *b, u32 start, u32 end)
 {
 	while (start < end) {
 		unsigned order = largest_order(start, end - start);
 
-		vouch(b, start, order);
+		buddy_vouch(b, start, order);
 		release_block(b, start, order);
 		start += block_pages(order);
 	}
 }
 
 /* The part of [start, end) in this one pageblock, which the range does not cover whole. */
-static void add_edge(struct buddy *b, u32 start, u32 end)
+void buddy_add_edge(struct buddy *b, u32 start, u32 end)
 {
 	u32 first = (u32)align_down(start, PAGEBLOCK_PAGES);
 
 	if (pageblock_state(b, start) != PAGEBLOCK_FULL) {
-		fill(b, first, start, PAGE_NONE);
-		fill(b, end, first + PAGEBLOCK_PAGES, PAGE_NONE);
+		buddy_fill(b, first, start, PAGE_NONE);
+		buddy_fill(b, end, first + PAGEBLOCK_PAGES, PAGE_NONE);
 	} else {
 		for (u32 pfn = start; pfn < end; pfn++)
 			if (b->map[pfn].type != PAGE_NONE)
 				panic("buddy: frame added twice pfn=%#x", pfn);
 	}
-	fill(b, start, end, PAGE_INNER);
+	buddy_fill(b, start, end, PAGE_INNER);
 	set_pageblock_state(b, start, PAGEBLOCK_FULL);
 }
 
@@ -261,8 +258,19 @@ static bool add_extent(struct buddy *b, u32 start, u32 end)
 	return true;
 }
 
-/* Lists one block more, the last one's highest: from now on it has metadata. False: there is none.
- */
+/* These were counted all along; from now on they have metadata. */
+void buddy_list_untouched(struct buddy *b, u32 start, u32 end)
+{
+	const u32 size = block_pages(MAX_ORDER);
+
+	for (; start < end; start += size) {
+		buddy_vouch(b, start, MAX_ORDER);
+		push(b, b->map, start, MAX_ORDER, size, free_word(b, MAX_ORDER));
+		b->nr_free_blocks[MAX_ORDER]--;
+	}
+}
+
+/* Lists one block more, the last one's highest. False: there is none. */
 static __noinline bool touch_block(struct buddy *b)
 {
 	const u32 size = block_pages(MAX_ORDER);
@@ -272,9 +280,7 @@ static __noinline bool touch_block(struct buddy *b)
 		return false;
 	last = &b->untouched[b->nr_untouched - 1];
 	last->end -= size;
-	vouch(b, last->end, MAX_ORDER);
-	push(b, b->map, last->end, MAX_ORDER, size, free_word(b, MAX_ORDER));
-	b->nr_free_blocks[MAX_ORDER]--; /* it was counted all along */
+	buddy_list_untouched(b, last->end, last->end + size);
 	if (last->start == last->end)
 		b->nr_untouched--;
 	return true;
@@ -295,10 +301,10 @@ static void release_new(struct buddy *b, u32 start, u32 end)
 	u64 last = align_down(end, block_pages(MAX_ORDER));
 
 	if (first < last && add_extent(b, (u32)first, (u32)last)) {
-		release_range(b, start, (u32)first);
-		release_range(b, (u32)last, end);
+		buddy_release_range(b, start, (u32)first);
+		buddy_release_range(b, (u32)last, end);
 	} else {
-		release_range(b, start, end);
+		buddy_release_range(b, start, end);
 	}
 }
 
@@ -309,7 +315,7 @@ void buddy_add_range(struct buddy *b, u32 start, u32 end)
 		u32 stop = pageblock_end(pfn) < end ? pageblock_end(pfn) : end;
 
 		if (stop - pfn < PAGEBLOCK_PAGES) {
-			add_edge(b, pfn, stop);
+			buddy_add_edge(b, pfn, stop);
 		} else {
 			stop = (u32)align_down(end, PAGEBLOCK_PAGES);
 		}
@@ -335,7 +341,7 @@ static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 		u32 half = pfn + block_pages(--from);
 
 		if (from >= PAGEBLOCK_ORDER - 1)
-			vouch(b, half, from);
+			buddy_vouch(b, half, from);
 		map[half].head = page_head_word(PAGE_FREE, from, b->zone);
 		map[half].next = map[half].prev = 0;
 		b->head[from] = half;
@@ -508,7 +514,7 @@ void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages)
 
 	assert(nr_pages > 0 && nr_pages <= block_pages(order));
 	assert(head->type == PAGE_ALLOCATED && head->order == order);
-	release_range(b, pfn + nr_pages, pfn + block_pages(order));
+	buddy_release_range(b, pfn + nr_pages, pfn + block_pages(order));
 	/* Last, because releasing a tail in the head's own pageblock may have filled that. */
 	head->head = page_head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone);
 	head->nr_pages = nr_pages;
@@ -523,7 +529,7 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages)
 	    head->nr_pages != nr_pages)
 		panic("buddy: not a run of this length pfn=%#x pages=%u", pfn, nr_pages);
 	head->head = page_head_word(PAGE_INNER, 0, b->zone);
-	release_range(b, pfn, pfn + nr_pages);
+	buddy_release_range(b, pfn, pfn + nr_pages);
 }
 
 void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32 end, u8 zone)

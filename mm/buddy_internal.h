@@ -1,5 +1,6 @@
 /*
- * Private to mm/buddy.c and its checker: what of the metadata may be believed.
+ * Private to mm/buddy.c, buddy_range.c and buddy_check.c: what of the metadata may be believed, and
+ * the steps that they share.
  */
 #pragma once
 
@@ -9,6 +10,16 @@
 static inline u32 block_pages(unsigned order)
 {
 	return 1u << order;
+}
+
+/* The largest order of a block that may start at pfn and has at most nr_pages. */
+static inline unsigned largest_order(u32 pfn, u32 nr_pages)
+{
+	unsigned by_size = highest_bit(nr_pages);
+	unsigned by_alignment = lowest_bit(pfn);
+	unsigned order = by_size < by_alignment ? by_size : by_alignment;
+
+	return order < MAX_ORDER ? order : MAX_ORDER;
 }
 
 static inline u32 pageblock_end(u32 pfn)
@@ -51,3 +62,18 @@ static __always_inline bool can_merge(const struct buddy *b, u32 buddy, unsigned
 	return (order < PAGEBLOCK_ORDER || is_known(b, buddy, order)) &&
 	       head_is(&b->map[buddy], page_head_word(PAGE_FREE, order, b->zone));
 }
+
+/* --- buddy.c --- */
+
+/* Writes the heads of [start, end). */
+void buddy_fill(struct buddy *b, u32 start, u32 end, enum page_type type);
+/* Makes the metadata of a block believable, before its head is written. */
+void buddy_vouch(struct buddy *b, u32 pfn, unsigned order);
+/* The part [start, end) of one pageblock, until now not ours, becomes inner pages. */
+void buddy_add_edge(struct buddy *b, u32 start, u32 end);
+/* Frames, all inner, become free blocks. */
+void buddy_release_range(struct buddy *b, u32 start, u32 end);
+/* A listed block becomes inner pages. */
+void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order);
+/* What was cut out of an extent becomes listed. */
+void buddy_list_untouched(struct buddy *b, u32 start, u32 end);

@@ -84,6 +84,24 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[]);
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
 
+/*
+ * Ranges by place (buddy_range.c). A claimed range stands as if its largest aligned blocks, from start
+ * on, had been allocated one by one.
+ *
+ * find: the first nr_pages free frames in a row that begin at a multiple of `align` (a power of two);
+ * 0: none. A look: without the lock it may be out of date. claim: takes [start, end) if all of it is
+ * free; false, and nothing changed, if not. free: gives a claimed range back whole; anything else
+ * panics.
+ */
+u32 buddy_find_range(const struct buddy *b, u64 nr_pages, u64 align);
+bool buddy_claim(struct buddy *b, u32 start, u32 end);
+void buddy_free_range(struct buddy *b, u32 start, u32 end);
+
+/* A claimed range is no longer this instance's: its frames are like frames without RAM, and are not
+ * counted. restore: frames that were removed become free; others panic. */
+void buddy_remove(struct buddy *b, u32 start, u32 end);
+void buddy_restore(struct buddy *b, u32 start, u32 end);
+
 /* Whether the frame lies in memory that was never handed out since it was added: free, and without
  * any metadata. For any number; a moment old without the lock. */
 bool buddy_is_untouched(const struct buddy *b, u64 pfn);
