@@ -121,6 +121,12 @@ const char *cpu_pages_check(void);
 const char *page_free_fault(const struct page *page, unsigned order);
 u64 page_alloc_failures(void);
 
+/* The highest kind of zone that the flags allow. */
+unsigned gfp_zone_kind(gfp_t gfp);
+
+/* Counts and reports a failure that the caller is about to return. */
+void page_alloc_failed(gfp_t gfp, unsigned order);
+
 /* A contiguous run of nr_pages with one head (ORDER_RUN), and its end. */
 struct page *page_run_alloc(gfp_t gfp, u32 nr_pages);
 void page_run_free(struct page *head, u32 nr_pages);

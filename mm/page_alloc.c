@@ -31,7 +31,7 @@ u64 page_alloc_failures(void)
 	return __atomic_load_n(&nr_failures, __ATOMIC_RELAXED);
 }
 
-static unsigned highest_zone_kind(gfp_t gfp)
+unsigned gfp_zone_kind(gfp_t gfp)
 {
 	if (gfp & __GFP_DMA)
 		return ZONE_DMA;
@@ -52,7 +52,7 @@ static struct page *take_from_node(unsigned node, gfp_t gfp, unsigned order, u32
 {
 	struct page *page = NULL;
 
-	for (unsigned kind = highest_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;) {
+	for (unsigned kind = gfp_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;) {
 		struct zone *z = &zone_table[ZONE_ID(node, kind)];
 
 		if (z->buddy.nr_managed_pages != 0)
@@ -75,7 +75,7 @@ static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 
 	return page;
 }
 
-static __cold void note_failure(gfp_t gfp, unsigned order)
+void page_alloc_failed(gfp_t gfp, unsigned order)
 {
 	oom_report(gfp, order, __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED));
 }
@@ -94,7 +94,7 @@ static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned or
 		page = take_from_any(node, gfp, order, nr_pages);
 	}
 	if (page == NULL) {
-		note_failure(gfp, order);
+		page_alloc_failed(gfp, order);
 		if (gfp & __GFP_NOFAIL)
 			panic("page_alloc: out of memory for a request that must not fail order=%u",
 			      order);
@@ -107,7 +107,7 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 	struct page *page;
 
 	if (unlikely(order > MAX_ORDER || node >= MAX_NODES)) {
-		note_failure(gfp, order);
+		page_alloc_failed(gfp, order);
 		return NULL;
 	}
 	page = take_from_any(node, gfp, order, nr_pages);

@@ -85,13 +85,13 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
 
 /*
- * Ranges by place (buddy_range.c). A claimed range stands as if its largest aligned blocks, from start
- * on, had been allocated one by one.
+ * Ranges by place (buddy_range.c). A claimed range stands as if its largest aligned blocks, from
+ * start on, had been allocated one by one.
  *
- * find: the first nr_pages free frames in a row that begin at a multiple of `align` (a power of two);
- * 0: none. A look: without the lock it may be out of date. claim: takes [start, end) if all of it is
- * free; false, and nothing changed, if not. free: gives a claimed range back whole; anything else
- * panics.
+ * find: the first nr_pages free frames in a row that begin at a multiple of `align` (a power of
+ * two); 0: none. A look: without the lock it may be out of date. claim: takes [start, end) if all
+ * of it is free; false, and nothing changed, if not. free: gives a claimed range back whole;
+ * anything else panics.
  */
 u32 buddy_find_range(const struct buddy *b, u64 nr_pages, u64 align);
 bool buddy_claim(struct buddy *b, u32 start, u32 end);

@@ -58,5 +58,26 @@ void free_pages_bulk(size_t n, struct page *pages[]);
 void *alloc_pages_exact(size_t bytes, gfp_t gfp);
 void free_pages_exact(void *va, size_t bytes);
 
+/*
+ * nr_pages contiguous frames, 1 … CONTIG_MAX_PAGES, that begin at a multiple of align_pages (a
+ * power of two; 0 means 1), of one zone: sizes above the largest block, odd ones, and where no
+ * aligned block is left. NULL: there is no such range, or the arguments are outside these.
+ * GFP_KERNEL only in threads. Freed whole, with the same number. A search, so not for paths that
+ * are in a hurry.
+ */
+#define CONTIG_MAX_PAGES (1ull << 30)
+struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp);
+void free_contig_pages(struct page *page, u64 nr_pages);
+
+/*
+ * Pages on loan. offline: [pfn, pfn + nr_pages) leaves the page allocator, as if it were no RAM (a
+ * bad page; memory for somebody else). 0; -EBUSY: some of it is in use, by a CPU that cannot be
+ * asked now or by a user (then nothing was changed); -EINVAL: not memory of one zone and node.
+ * online: frames that were taken offline come back; others panic ("frame added twice"). 0, or
+ * -EINVAL. In threads.
+ */
+int pages_offline(u64 pfn, u64 nr_pages);
+int pages_online(u64 pfn, u64 nr_pages);
+
 /* Gives this CPU's cached pages back to their zones. */
 void drain_cpu_pages(void);

@@ -1,0 +1,197 @@
+/*
+ * Contiguous memory of any size at any alignment, and pages that leave the page allocator for a
+ * while: both are ranges by place (mm/buddy_range.c) of one zone, which is searched without its
+ * lock and claimed under it, so that a search through terabytes keeps nobody waiting. A claim that
+ * came too late searches again.
+ *
+ * Nothing is moved: pages in use stay where they are. What the CPUs and the slabs hold back goes to
+ * the zones first, and if the caller may wait the shrinkers are asked.
+ *
+ * Cost: the search O(blocks, free or not); a claim O(blocks in the range).
+ */
+#include "internal.h"
+
+#include <lib/assert.h>
+#include <lib/bits.h>
+#include <lib/string.h>
+#include <mm/node.h>
+#include <mm/page_alloc.h>
+#include <mm/reclaim.h>
+
+#define RECLAIM_ROUNDS 4
+#define CLAIM_TRIES 8
+
+static u64 lock_zone(struct zone *z)
+{
+	u64 flags = spin_lock_irq(&z->lock);
+
+	z->nr_lock_acquisitions++;
+	return flags;
+}
+
+static void empty_cpu_pages(void)
+{
+	drain_cpu_pages();
+	(void)platform_on_other_cpus(drain_cpu_pages);
+}
+
+/* --- allocating --- */
+
+static bool claim(struct zone *z, u32 pfn, u64 nr_pages)
+{
+	u64 flags = lock_zone(z);
+	bool claimed = buddy_claim(&z->buddy, pfn, (u32)(pfn + nr_pages));
+
+	if (claimed) {
+		z->nr_allocs++;
+		z->min_free_pages = min_u64(z->min_free_pages, z->buddy.nr_free_pages);
+	}
+	spin_unlock_irq(&z->lock, flags);
+	return claimed;
+}
+
+static struct page *claim_in_zone(struct zone *z, u64 nr_pages, u64 align)
+{
+	for (unsigned i = 0; i < CLAIM_TRIES; i++) {
+		u32 pfn = buddy_find_range(&z->buddy, nr_pages, align);
+
+		if (pfn == 0)
+			return NULL;
+		if (claim(z, pfn, nr_pages))
+			return pfn_to_page(pfn);
+	}
+	return NULL;
+}
+
+/* The zones in the order of alloc_pages(): this node's first, its highest first. */
+static struct page *claim_anywhere(u64 nr_pages, u64 align, gfp_t gfp)
+{
+	unsigned highest = gfp_zone_kind(gfp);
+
+	for (unsigned i = 0; i < MAX_NODES; i++)
+		for (unsigned kind = highest + 1; kind-- > 0;) {
+			unsigned node = node_fallback(mm_this(pages)->node, i);
+			struct zone *z = &zone_table[ZONE_ID(node, kind)];
+			struct page *page = z->buddy.nr_managed_pages >= nr_pages
+			                        ? claim_in_zone(z, nr_pages, align)
+			                        : NULL;
+
+			if (page != NULL)
+				return page;
+		}
+	return NULL;
+}
+
+/* After the caches and the shrinkers gave what they had. */
+static struct page *claim_slowly(u64 nr_pages, u64 align, gfp_t gfp)
+{
+	bool may_reclaim = (gfp & __GFP_RECLAIM) && !(gfp & __GFP_NORETRY);
+	struct page *page;
+
+	empty_cpu_pages();
+	page = claim_anywhere(nr_pages, align, gfp);
+	for (unsigned i = 0; page == NULL && may_reclaim && i < RECLAIM_ROUNDS; i++) {
+		if (reclaim_pages(nr_pages) == 0)
+			break;
+		page = claim_anywhere(nr_pages, align, gfp);
+	}
+	return page;
+}
+
+struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
+{
+	u64 align = max_u64(align_pages, 1);
+	struct page *page;
+
+	if (nr_pages == 0 || nr_pages > CONTIG_MAX_PAGES || !is_pow2(align))
+		return NULL;
+	page = claim_anywhere(nr_pages, align, gfp);
+	if (page == NULL)
+		page = claim_slowly(nr_pages, align, gfp);
+	if (page == NULL)
+		page_alloc_failed(gfp, log2_ceil(nr_pages));
+	else if (gfp & __GFP_ZERO)
+		memset(page_address(page), 0, nr_pages << PAGE_SHIFT);
+	return page;
+}
+
+/* The zone of a frame that may be anything; NULL: nobody's. */
+static struct zone *zone_of_frame(u64 pfn)
+{
+	const struct page *head = page_block_of(pfn);
+
+	return head != NULL && head->zone < MAX_ZONES ? page_zone(head) : zone_of_untouched(pfn);
+}
+
+void free_contig_pages(struct page *page, u64 nr_pages)
+{
+	u64 offset = (u64)page - (u64)page_map, pfn = offset / sizeof(*page), flags;
+	struct zone *z = offset % sizeof(*page) == 0 ? zone_of_frame(pfn) : NULL;
+
+	if (z == NULL || nr_pages == 0 || nr_pages > z->buddy.high - pfn)
+		panic("page_alloc: not a contiguous range page=%p pages=%lu", (void *)page,
+		      nr_pages);
+	flags = lock_zone(z);
+	buddy_free_range(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+	z->nr_frees++;
+	spin_unlock_irq(&z->lock, flags);
+}
+
+/* --- on loan --- */
+
+/* The one zone that all of [pfn, pfn + nr_pages) may belong to, by node and address. */
+static struct zone *zone_of_range(u64 pfn, u64 nr_pages)
+{
+	u64 stop;
+	unsigned node;
+
+	if (nr_pages == 0 || pfn == 0 || pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT ||
+	    nr_pages > (PLATFORM_MAX_PA >> PAGE_SHIFT) - pfn)
+		return NULL;
+	node = mm_node_of(pfn << PAGE_SHIFT, &stop);
+	if ((pfn + nr_pages) << PAGE_SHIFT > stop)
+		return NULL;
+	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
+		if (pfn >= zone_kind_start_pfn(kind) && pfn + nr_pages <= zone_kind_end_pfn(kind))
+			return &zone_table[ZONE_ID(node, kind)];
+	return NULL;
+}
+
+static bool take_away(struct zone *z, u64 pfn, u64 nr_pages)
+{
+	u64 flags = lock_zone(z);
+	bool claimed = buddy_claim(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+
+	if (claimed) {
+		buddy_remove(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+		z->min_free_pages = min_u64(z->min_free_pages, z->buddy.nr_free_pages);
+	}
+	spin_unlock_irq(&z->lock, flags);
+	return claimed;
+}
+
+int pages_offline(u64 pfn, u64 nr_pages)
+{
+	struct zone *z = zone_of_range(pfn, nr_pages);
+
+	if (z == NULL || z->buddy.nr_managed_pages == 0)
+		return -EINVAL;
+	if (take_away(z, pfn, nr_pages))
+		return 0;
+	empty_cpu_pages();
+	(void)reclaim_pages(0); /* what nobody uses: empty slabs */
+	return take_away(z, pfn, nr_pages) ? 0 : -EBUSY;
+}
+
+int pages_online(u64 pfn, u64 nr_pages)
+{
+	struct zone *z = zone_of_range(pfn, nr_pages);
+	u64 flags;
+
+	if (z == NULL || pfn < z->buddy.low || pfn + nr_pages > z->buddy.high)
+		return -EINVAL;
+	flags = lock_zone(z);
+	buddy_restore(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+	spin_unlock_irq(&z->lock, flags);
+	return 0;
+}
