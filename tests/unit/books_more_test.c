@@ -44,12 +44,15 @@ TEST(books, a_zone_counts_every_kind_of_failure)
 	struct zone *z = &zone_table[ZONE_ID(0, ZONE_DMA)];
 	u64 failures = z->nr_failures;
 	struct page *pages[1];
+	u64 flags;
 
 	EXPECT_NULL(zone_alloc(z, MAX_ORDER));
 	EXPECT_EQ(z->nr_failures, failures + 1);
 	EXPECT_NULL(zone_alloc_run(z, 1u << MAX_ORDER));
 	EXPECT_EQ(z->nr_failures, failures + 2);
+	flags = irq_save();
 	EXPECT_EQ(zone_alloc_batch(z, MAX_ORDER, 1, pages), 0);
+	irq_restore(flags);
 	EXPECT_EQ(z->nr_failures, failures + 3);
 }
 
