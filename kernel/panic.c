@@ -13,6 +13,7 @@
 #include <kernel/panic.h>
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
+#include <lib/lock_check.h>
 #include <lib/log.h>
 #include <lib/platform.h>
 
@@ -77,6 +78,7 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 
 	enter(trap_describe(f, line, sizeof(line)));
 	kprintf("CPU %u\n", cpu_id());
+	lock_check_print();
 	print_frame(f);
 	print_control_registers();
 	backtrace_print(f->rip, f->rbp);
@@ -89,6 +91,7 @@ _Noreturn void platform_panic(const char *line)
 
 	enter(line);
 	kprintf("CPU %u\n  rbp %016llx  rflags %016llx\n", cpu_id(), (ull)rbp, (ull)irq_flags());
+	lock_check_print();
 	print_control_registers();
 	backtrace_print(0, rbp);
 	leave();

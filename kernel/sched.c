@@ -99,6 +99,11 @@ const char *thread_name(const struct thread *t)
 	return t->name;
 }
 
+bool platform_in_interrupt(void)
+{
+	return mm_this(id) % NR_CONTEXT_KINDS == CONTEXT_INTERRUPTS;
+}
+
 /* --- the switch --- */
 
 /* S3, and whoever waits for the end. Interrupts off. */

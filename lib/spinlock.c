@@ -7,21 +7,24 @@
  *
  *   L1  next - serving (mod 2^32) = the holder + the waiters; 0: free
  *   L2  holder is this CPU only while this CPU holds the lock: it is cleared before the next is
- * served
+ *       served
  *
  * Taking a lock acquires, releasing it releases: what one holder wrote, the next one sees. Two
  * mistakes are noticed, both of which would else be silent: a release of what nobody holds would
  * let two in at once later, and a second taking by the holder would wait for itself for ever. By L2
  * only the waiter has to look for the latter.
  *
- * Cost: one atomic instruction and a store to take, two plain stores to release. Nothing here
- * watches over the order of locks, or sees two CPUs that wait for each other.
+ * Cost: one atomic instruction and a store to take, two plain stores to release. Counting costs
+ * nothing: tickets number the takings, and waits are counted by those who wait anyway. The order of
+ * locks and their use by interrupt handlers are watched over in CONFIG=debug (lock_check.c).
  */
 #include <lib/assert.h>
+#include <lib/lock_class.h>
 #include <lib/spinlock.h>
 
 void spin_init(struct spinlock *l, const char *name)
 {
+	lock_check_init(l);
 	*l = (struct spinlock)SPINLOCK_INIT(name);
 }
 
@@ -39,27 +42,33 @@ static __noinline void wait_for(struct spinlock *l, u32 ticket)
 {
 	if (unlikely(spin_is_held(l)))
 		panic("spinlock: taken again by its holder: %s", l->name);
+	__atomic_fetch_add(&lock_class(lock_class_of(l))->nr_waited, 1, __ATOMIC_RELAXED);
 	while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket)
 		cpu_relax();
 }
 
 void spin_lock(struct spinlock *l)
 {
-	u32 ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+	u32 ticket;
 
+	lock_check_take(l);
+	ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
 	if (unlikely(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket))
 		wait_for(l, ticket);
 	set_holder(l, cpu_id() + 1);
+	lock_check_taken(l);
 }
 
 bool spin_try_lock(struct spinlock *l)
 {
 	u32 serving = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE), ticket = serving;
 
+	lock_check_try(l);
 	if (!__atomic_compare_exchange_n(&l->next, &ticket, serving + 1, false, __ATOMIC_ACQUIRE,
 	                                 __ATOMIC_RELAXED))
 		return false;
 	set_holder(l, cpu_id() + 1);
+	lock_check_taken(l);
 	return true;
 }
 
@@ -75,6 +84,7 @@ void spin_unlock(struct spinlock *l)
 
 	if (unlikely(__atomic_load_n(&l->next, __ATOMIC_RELAXED) == serving))
 		panic("spinlock: released but not held: %s", l->name);
+	lock_check_release(l);
 	set_holder(l, 0);
 	__atomic_store_n(&l->serving, serving + 1, __ATOMIC_RELEASE);
 }

@@ -68,6 +68,7 @@ void site_sums_add(u32 tag, u64 objects, u64 bytes)
 {
 	struct alloc_site *site = lookup(tag);
 
+	spin_assert_held(&sums_lock);
 	if (site != NULL) {
 		site->objects += objects;
 		site->bytes += bytes;

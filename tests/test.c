@@ -23,6 +23,7 @@
  */
 #include <lib/assert.h>
 #include <lib/format.h>
+#include <lib/lock_check.h>
 #include <lib/platform.h>
 #include <tests/test.h>
 
@@ -52,7 +53,8 @@ static struct {
 static struct {
 	struct test_trap *armed;
 	unsigned cpu;
-	u64 irq_flags; /* the state of interrupts when it was armed */
+	u64 irq_flags;     /* the state of interrupts when it was armed */
+	unsigned nr_locks; /* that the CPU held then */
 	char line[TEXT_MAX];
 } trap;
 
@@ -219,6 +221,7 @@ static void trap_catch(const char *line)
 		platform_panic(line);
 	str_copy(trap.line, line, sizeof(trap.line));
 	test_trap_disarm();
+	lock_check_forget(trap.nr_locks);
 	irq_restore(trap.irq_flags);
 	__builtin_longjmp(armed->jump, 1);
 }
@@ -230,6 +233,7 @@ void test_trap_arm(struct test_trap *new_trap)
 	trap.irq_flags = irq_save();
 	irq_restore(trap.irq_flags);
 	trap.cpu = cpu_id();
+	trap.nr_locks = lock_check_nr_held();
 	trap.armed = new_trap;
 	panic_set_catcher(trap_catch);
 }
@@ -294,9 +298,17 @@ static void interrupt_gate(bool enabled_before, u64 flags_before)
 	irq_restore(flags_before);
 }
 
+static void lock_gate(unsigned nr_before)
+{
+	if (lock_check_nr_held() > nr_before)
+		gate_fail("left the lock %s taken", lock_check_name(nr_before));
+	lock_check_forget(nr_before);
+}
+
 static void run_test(const struct test *t)
 {
 	bool irq_enabled = irq_is_enabled();
+	unsigned nr_locks = lock_check_nr_held();
 	struct test_usage before, after;
 	u64 irq_flags;
 
@@ -306,6 +318,7 @@ static void run_test(const struct test *t)
 	run_body(t);
 	test_trap_disarm(); /* an ASSERT_ inside EXPECT_PANIC leaves it armed */
 	interrupt_gate(irq_enabled, irq_flags);
+	lock_gate(nr_locks);
 	look_at_usage(&after);
 	leak_gate("pages", before.pages, after.pages);
 	leak_gate("objects", before.objects, after.objects);

@@ -7,11 +7,11 @@
  * picked up without being named anywhere. EXPECT_ marks the test failed and goes on; ASSERT_ ends
  * the test, from any depth of calls.
  *
- * After each test three gates look at what it left behind, and fail it: the leak gate compares
+ * After each test four gates look at what it left behind, and fail it: the leak gate compares
  * pages and objects in use with those before it, the state gate runs every layer's X_check(), and
- * interrupts must be as they were. Random tests take their randomness from test_rng(), which is
- * seeded from the run's seed and the test's name, so `test=suite.name seed=N` repeats a test alone
- * exactly as it went in the whole run.
+ * interrupts must be as they were, and no lock held (CONFIG=debug). Random tests take their
+ * randomness from test_rng(), which is seeded from the run's seed and the test's name, so
+ * `test=suite.name seed=N` repeats a test alone exactly as it went in the whole run.
  *
  * One run at a time, and one CPU of it: threads and other CPUs may work for a test, but only the
  * CPU that runs it may use the macros.

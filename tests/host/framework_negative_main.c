@@ -8,6 +8,7 @@
  */
 #include <lib/assert.h>
 #include <lib/platform.h>
+#include <lib/spinlock.h>
 #include <tests/test.h>
 
 #include <pthread.h>
@@ -180,6 +181,15 @@ TEST(gate, interrupts_are_on_again)
 {
 	EXPECT_TRUE(irq_is_enabled());
 }
+
+#ifdef CONFIG_DEBUG /* other builds do not know what is held */
+TEST(gate, keeps_a_lock)
+{
+	static struct spinlock l = SPINLOCK_INIT("demo");
+
+	spin_lock(&l);
+}
+#endif
 
 TEST(gate, skipped_but_failed)
 {

@@ -29,6 +29,11 @@ void host_cpu_enter(unsigned cpu)
 	mm_context_enter(CONTEXT_THREADS);
 }
 
+bool platform_in_interrupt(void)
+{
+	return host_mm_context.id % NR_CONTEXT_KINDS == CONTEXT_INTERRUPTS;
+}
+
 void platform_write(const char *text, size_t len)
 {
 	fwrite(text, 1, len, stdout);

@@ -4,8 +4,10 @@
  * Two counters that the lock guards are advanced by plain loads and stores with a pause between
  * them: without mutual exclusion they lose steps or drift apart. Fairness is shown by queuing
  * waiters one after another, each seen to have drawn its ticket, and the order in which they then
- * get the lock.
+ * get the lock. Waits are counted there too: each of them waits once. The last test takes two
+ * locks in both orders on two CPUs that do not meet: CONFIG=debug sees it all the same.
  */
+#include <lib/lock_class.h>
 #include <lib/platform.h>
 #include <lib/spinlock.h>
 #include <tests/test.h>
@@ -78,7 +80,9 @@ static void *take_once(void *which)
 TEST(spinlock_threads, are_served_in_order_of_arrival)
 {
 	pthread_t thread[NR_THREADS];
-	u32 ticket;
+	struct lock_class *c = lock_class(lock_class_of(&lock));
+	u64 waited = c->nr_waited, taken = c->nr_taken;
+	u32 ticket, tickets = spin_nr_taken(&lock);
 
 	nr_served = 0;
 	spin_lock(&lock);
@@ -94,4 +98,36 @@ TEST(spinlock_threads, are_served_in_order_of_arrival)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < NR_THREADS; i++)
 		EXPECT_EQ(order[i], i);
+	EXPECT_EQ(c->nr_waited, waited + NR_THREADS);
+	EXPECT_EQ(spin_nr_taken(&lock), tickets + 1 + NR_THREADS);
+#ifdef CONFIG_DEBUG
+	EXPECT_EQ(c->nr_taken, taken + 1 + NR_THREADS);
+#else
+	EXPECT_EQ(c->nr_taken, taken);
+#endif
 }
+
+#ifdef CONFIG_DEBUG
+static struct spinlock left = SPINLOCK_INIT("left"), right = SPINLOCK_INIT("right");
+
+static void *take_left_then_right(void *unused)
+{
+	host_cpu_id = 1;
+	spin_lock(&left);
+	spin_lock(&right);
+	spin_unlock(&right);
+	spin_unlock(&left);
+	return unused;
+}
+
+TEST(spinlock_threads, an_order_seen_on_one_cpu_holds_on_all)
+{
+	pthread_t thread;
+
+	ASSERT_EQ(pthread_create(&thread, NULL, take_left_then_right, NULL), 0);
+	pthread_join(thread, NULL);
+	spin_lock(&right);
+	EXPECT_PANIC("lock order: taking left while holding right", spin_lock(&left));
+	spin_unlock(&right);
+}
+#endif

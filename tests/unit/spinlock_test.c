@@ -1,13 +1,13 @@
 /*
  * lib/spinlock.c on one CPU: states, tickets and misuse. Contention needs several:
- * tests/host/spinlock_threads.c.
+ * tests/host/spinlock_threads.c. What CONFIG=debug watches over: lock_check_test.c.
  */
 #include <lib/spinlock.h>
 #include <tests/test.h>
 
 TEST(spinlock, lock_and_unlock)
 {
-	struct spinlock l = SPINLOCK_INIT("test");
+	struct spinlock l = SPINLOCK_INIT("plain");
 
 	EXPECT_FALSE(spin_is_locked(&l));
 	spin_lock(&l);
@@ -21,7 +21,7 @@ TEST(spinlock, lock_and_unlock)
 
 TEST(spinlock, try_lock_takes_only_a_free_lock)
 {
-	struct spinlock l = SPINLOCK_INIT("test");
+	struct spinlock l = SPINLOCK_INIT("plain");
 
 	EXPECT_TRUE(spin_try_lock(&l));
 	EXPECT_FALSE(spin_try_lock(&l));
@@ -34,7 +34,7 @@ TEST(spinlock, try_lock_takes_only_a_free_lock)
 
 TEST(spinlock, tickets_wrap)
 {
-	struct spinlock l = {UINT32_MAX, UINT32_MAX, "test", 0};
+	struct spinlock l = {UINT32_MAX, UINT32_MAX, "plain", 0, 0};
 
 	EXPECT_TRUE(spin_try_lock(&l));
 	EXPECT_EQ(l.next, 0);
@@ -48,7 +48,7 @@ TEST(spinlock, tickets_wrap)
 
 TEST(spinlock, irq_form_restores_what_it_found)
 {
-	struct spinlock a = SPINLOCK_INIT("a"), b = SPINLOCK_INIT("b");
+	struct spinlock a = SPINLOCK_INIT("irq a"), b = SPINLOCK_INIT("irq b");
 	bool enabled = irq_is_enabled();
 	u64 outer = spin_lock_irq(&a), inner;
 
@@ -80,11 +80,27 @@ TEST(spinlock, second_taking_by_the_holder_is_caught)
 	spin_init(&l, "demo");
 	EXPECT_TRUE(spin_try_lock(&l));
 	EXPECT_PANIC("spinlock: taken again by its holder: demo", spin_lock(&l));
+	spin_unlock(&l);
+}
+
+TEST(spinlock, counts_how_often_it_was_taken)
+{
+	struct spinlock l = SPINLOCK_INIT("plain");
+
+	EXPECT_EQ(spin_nr_taken(&l), 0);
+	spin_lock(&l);
+	EXPECT_EQ(spin_nr_taken(&l), 1);
+	EXPECT_FALSE(spin_try_lock(&l));
+	spin_unlock(&l);
+	EXPECT_EQ(spin_nr_taken(&l), 1);
+	EXPECT_TRUE(spin_try_lock(&l));
+	spin_unlock(&l);
+	EXPECT_EQ(spin_nr_taken(&l), 2);
 }
 
 TEST(spinlock, knows_whether_this_cpu_holds_it)
 {
-	struct spinlock l = SPINLOCK_INIT("test");
+	struct spinlock l = SPINLOCK_INIT("plain");
 
 	EXPECT_FALSE(spin_is_held(&l));
 	spin_lock(&l);

@@ -24,6 +24,9 @@ void platform_write(const char *text, size_t len);
 /* One line of the log, without the newline. Any context. */
 void platform_log(enum log_level level, const char *text, size_t len);
 
+/* Whether this CPU runs an interrupt handler. Any context. */
+bool platform_in_interrupt(void);
+
 /* The end of panic(): reports, and ends the machine (the host: the process) with the failure
  * status. */
 _Noreturn void platform_panic(const char *line);
