@@ -6,6 +6,9 @@
  * interrupts off the CPU takes the next thread, releases the lock, and changes stacks; nobody else
  * could run either thread meanwhile.
  *
+ * In CONFIG=debug each call that may sleep says so by sched_check_sleep(), and a switch stops the
+ * machine when a spinlock is held: its holder would not stay on its CPU.
+ *
  * Pre-emption happens at the end of an interrupt, and is put off to the next one while the
  * interrupted code may not be left: inside sched_stay(), with interrupts off (an NMI), or in a fast
  * path of mm/ (mm_in_fast_path()), whose per-CPU state is half done there.
@@ -28,6 +31,7 @@
 #include <kernel/trap.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
+#include <lib/lock_check.h>
 #include <lib/spinlock.h>
 #include <lib/string.h>
 #include <mm/context.h>
@@ -144,6 +148,9 @@ static void schedule(void)
 	struct run_queue *q = this_queue();
 	struct thread *from = q->current, *to;
 
+	if (lock_check_nr_held() != 0)
+		panic("sched: %s loses the CPU while it holds the lock %s", from->name,
+		      lock_check_name(0));
 	spin_lock(&q->lock);
 	__atomic_store_n(&q->resched, false, __ATOMIC_RELAXED);
 	if (from->state == THREAD_RUNNING && from != q->idle) {
@@ -276,6 +283,7 @@ void thread_join(struct thread *t)
 {
 	struct run_queue *q = t->queue;
 
+	sched_check_sleep("thread_join", irq_is_enabled(), 0);
 	assert(t != thread_self());
 	for (;;) {
 		u64 flags = spin_lock_irq(&q->lock);
@@ -295,6 +303,18 @@ void thread_join(struct thread *t)
 
 /* --- waiting --- */
 
+#ifdef CONFIG_DEBUG
+void sched_check_sleep(const char *who, bool interrupts_on, unsigned nr_locks)
+{
+	if (lock_check_nr_held() > nr_locks)
+		panic("sched: %s may sleep, and the lock %s is held", who, lock_check_name(0));
+	if (!interrupts_on)
+		panic("sched: %s may sleep, and interrupts are off", who);
+	if (thread_self()->nr_stays != 0)
+		panic("sched: %s may sleep, within sched_stay()", who);
+}
+#endif
+
 void thread_prepare_wait(void)
 {
 	struct thread *self = thread_self();
@@ -313,9 +333,12 @@ bool thread_may_wait(void)
 
 void thread_wait(void)
 {
-	u64 flags = irq_save();
-	struct thread *self = thread_self();
+	struct thread *self;
+	u64 flags;
 
+	sched_check_sleep("thread_wait", irq_is_enabled(), 0);
+	flags = irq_save();
+	self = thread_self();
 	assert(self->nr_stays == 0); /* it would sleep where it promised not to */
 	if (self->state != THREAD_RUNNING)
 		schedule();
@@ -336,18 +359,24 @@ void thread_wake(struct thread *t)
 
 void thread_yield(void)
 {
-	u64 flags = irq_save();
+	u64 flags;
 
+	sched_check_sleep("thread_yield", irq_is_enabled(), 0);
+	flags = irq_save();
 	schedule();
 	irq_restore(flags);
 }
 
 void thread_sleep(unsigned milliseconds)
 {
-	u64 flags = irq_save();
-	struct run_queue *q = this_queue();
-	struct thread *self = q->current;
+	struct run_queue *q;
+	struct thread *self;
+	u64 flags;
 
+	sched_check_sleep("thread_sleep", irq_is_enabled(), 0);
+	flags = irq_save();
+	q = this_queue();
+	self = q->current;
 	spin_lock(&q->lock);
 	self->wake_tick = q->ticks + 1 + div_round_up((u64)milliseconds * SCHED_HZ, 1000);
 	self->state = THREAD_BLOCKED;

@@ -5,6 +5,8 @@
  *       overtakes
  *   M2  a waiter is on one list from before it sleeps until its waker took it off
  *
+ * Sleeping calls say so first (sched_check_sleep()), also when they would not sleep this time.
+ *
  * The waiter's record lies on its own stack: it cannot return before it was taken off (M2).
  */
 #include <kernel/sched.h>
@@ -71,9 +73,11 @@ bool mutex_try_lock(struct mutex *m)
 void mutex_lock(struct mutex *m)
 {
 	struct thread *self = thread_self();
-	u64 flags = spin_lock_irq(&m->lock);
 	struct waiter w;
+	u64 flags;
 
+	sched_check_sleep("mutex_lock", irq_is_enabled(), 0);
+	flags = spin_lock_irq(&m->lock);
 	if (m->owner == self)
 		panic("mutex: taken again by its owner: %s", m->lock.name);
 	if (m->owner == NULL)
@@ -119,16 +123,20 @@ void wait_sleep(struct wait_queue *q, u64 *flags)
 {
 	struct waiter w;
 
+	spin_assert_held(&q->lock);
+	sched_check_sleep("wait_sleep", (*flags & RFLAGS_INTERRUPTS) != 0, 1);
 	sleep_as(&w, &q->lock, &q->waiters, flags);
 }
 
 void wake_one_locked(struct wait_queue *q)
 {
+	spin_assert_held(&q->lock);
 	(void)wake_first(&q->waiters);
 }
 
 void wake_all_locked(struct wait_queue *q)
 {
+	spin_assert_held(&q->lock);
 	while (wake_first(&q->waiters) != NULL)
 		;
 }

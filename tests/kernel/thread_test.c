@@ -1,9 +1,11 @@
 /* Threads, and what they wait with. */
+#include <kernel/apic.h>
 #include <kernel/cpu.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/stack.h>
 #include <kernel/sync.h>
+#include <lib/format.h>
 #include <lib/platform.h>
 #include <mm/mm.h>
 #include <tests/test.h>
@@ -243,6 +245,152 @@ TEST(thread, wait_queues_lose_no_wake_up)
 	thread_join(receiver);
 	EXPECT_EQ(c.sum, (u64)ROUNDS * (ROUNDS + 1) / 2);
 }
+
+/* --- sleeping where nobody may (CONFIG=debug) --- */
+
+#ifdef CONFIG_DEBUG
+
+static void do_nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* All that may sleep, though none of it would sleep here. */
+static void try_to_sleep(unsigned how, struct thread *t, struct mutex *m)
+{
+	switch (how) {
+	case 0:
+		mutex_lock(m);
+		break;
+	case 1:
+		thread_sleep(1);
+		break;
+	case 2:
+		thread_wait();
+		break;
+	case 3:
+		thread_yield();
+		break;
+	default:
+		thread_join(t);
+	}
+}
+
+static const char *const sleepers[] = {"mutex_lock", "thread_sleep", "thread_wait", "thread_yield",
+                                       "thread_join"};
+
+static void expect_no_sleep(struct thread *t, const char *why)
+{
+	struct mutex m;
+	char line[96];
+
+	mutex_init(&m, "not taken");
+	for (unsigned how = 0; how < ARRAY_SIZE(sleepers); how++) {
+		format_buf(line, sizeof(line), "sched: %s may sleep, %s", sleepers[how], why);
+		EXPECT_PANIC(line, try_to_sleep(how, t, &m));
+	}
+	EXPECT_NULL(m.owner);
+}
+
+TEST(thread, nothing_sleeps_with_a_spinlock)
+{
+	struct thread *t = thread_create(0, do_nothing, NULL, "ends");
+	struct spinlock l = SPINLOCK_INIT("sleepless");
+	u64 flags;
+
+	ASSERT_NOT_NULL(t);
+	flags = spin_lock_irq(&l);
+	expect_no_sleep(t, "and the lock sleepless is held");
+	spin_unlock_irq(&l, flags);
+	thread_join(t);
+}
+
+TEST(thread, nothing_sleeps_with_interrupts_off)
+{
+	struct thread *t = thread_create(0, do_nothing, NULL, "ends");
+	u64 flags;
+
+	ASSERT_NOT_NULL(t);
+	flags = irq_save();
+	expect_no_sleep(t, "and interrupts are off");
+	irq_restore(flags);
+	thread_join(t);
+}
+
+TEST(thread, nothing_sleeps_where_it_said_that_it_stays)
+{
+	struct thread *t = thread_create(0, do_nothing, NULL, "ends");
+
+	ASSERT_NOT_NULL(t);
+	sched_stay();
+	expect_no_sleep(t, "within sched_stay()");
+	sched_move();
+	thread_join(t);
+}
+
+static void expect_no_wait(struct wait_queue *q, const char *line)
+{
+	u64 flags = wait_lock(q);
+
+	EXPECT_PANIC(line, wait_sleep(q, &flags));
+	EXPECT_TRUE(list_is_empty(&q->waiters));
+	wait_unlock(q, flags);
+}
+
+TEST(thread, a_wait_queue_s_own_lock_is_no_hindrance_others_are)
+{
+	struct spinlock l = SPINLOCK_INIT("sleepless");
+	struct wait_queue q;
+	u64 flags = RFLAGS_INTERRUPTS;
+
+	wait_queue_init(&q, "waiting");
+	EXPECT_PANIC("spinlock: not held by this CPU: waiting", wake_one_locked(&q));
+	EXPECT_PANIC("spinlock: not held by this CPU: waiting", wake_all_locked(&q));
+	EXPECT_PANIC("spinlock: not held by this CPU: waiting", wait_sleep(&q, &flags));
+	flags = spin_lock_irq(&l);
+	expect_no_wait(&q, "sched: wait_sleep may sleep, and the lock sleepless is held");
+	spin_unlock_irq(&l, flags);
+	flags = irq_save();
+	expect_no_wait(&q, "sched: wait_sleep may sleep, and interrupts are off");
+	irq_restore(flags);
+	sched_stay();
+	expect_no_wait(&q, "sched: wait_sleep may sleep, within sched_stay()");
+	sched_move();
+}
+
+static void set(void *flag)
+{
+	*(volatile bool *)flag = true;
+}
+
+static void hold_until(struct spinlock *l, volatile bool *flag)
+{
+	spin_lock(l); /* with interrupts on, and without sched_stay() */
+	while (!*flag)
+		cpu_relax();
+}
+
+/* The other thread's turn comes at the next tick. */
+TEST(thread, the_holder_of_a_spinlock_must_not_lose_its_cpu)
+{
+	struct spinlock l = SPINLOCK_INIT("too long");
+	volatile bool ran = false;
+	struct thread *t;
+
+	if (!apic_is_present()) {
+		test_skip("this machine has no local APIC");
+		return;
+	}
+	t = thread_create(0, set, (void *)&ran, "wants to run");
+	ASSERT_NOT_NULL(t);
+	EXPECT_PANIC("sched: main loses the CPU while it holds the lock too long",
+	             hold_until(&l, &ran));
+	spin_unlock(&l);
+	thread_join(t);
+	EXPECT_TRUE(ran);
+}
+
+#endif
 
 /* --- stacks --- */
 

@@ -44,6 +44,17 @@ void thread_wake(struct thread *t);
  * sched_stay(), and threads were started. (That no spinlock is held is the caller's to know.) */
 bool thread_may_wait(void);
 
+/*
+ * In CONFIG=debug: stops the machine when who is called where nobody may sleep, even if it would
+ * not sleep this time: with interrupts off, within sched_stay(), or while this CPU holds more than
+ * nr_locks spinlocks (a wait queue's own is released by the sleep). One line, with the lock's name.
+ */
+#ifdef CONFIG_DEBUG
+void sched_check_sleep(const char *who, bool interrupts_on, unsigned nr_locks);
+#else
+#define sched_check_sleep(who, interrupts_on, nr_locks) ((void)sizeof((interrupts_on) + (nr_locks)))
+#endif
+
 /* No pre-emption between the two; they nest. Interrupts still come. */
 void sched_stay(void);
 void sched_move(void);
