@@ -11,8 +11,10 @@
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
+#include <lib/lock_class.h>
 #include <lib/log.h>
 #include <lib/string.h>
+#include <mm/slab.h>
 #include <tests/test.h>
 
 #define DEFAULT_LOG_LINES 20
@@ -84,6 +86,36 @@ int monitor_cpu(int argc, char **argv)
 	kprintf("\n");
 	print_cpus();
 	print_interrupts();
+	return 0;
+}
+
+static void print_lock_class(void *context, const struct lock_class *c)
+{
+	(void)context;
+#ifdef CONFIG_DEBUG
+	kprintf("%-24s %12lu %12lu\n", c->name, c->nr_taken, c->nr_waited);
+#else
+	kprintf("%-24s %12s %12lu\n", c->name, "-", c->nr_waited);
+#endif
+}
+
+int monitor_locks(int argc, char **argv)
+{
+	u64 nr_refills = 0, nr_flushes = 0;
+
+	(void)argc;
+	(void)argv;
+	kprintf("%-24s %12s %12s\n", "lock", "taken", "waited for");
+	lock_class_visit(print_lock_class, NULL);
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c)) {
+		struct kmem_cache_stats s;
+
+		kmem_cache_stats(c, &s);
+		nr_refills += s.nr_refills;
+		nr_flushes += s.nr_flushes;
+	}
+	kprintf("%-24s %12lu for objects, %lu with objects\n", "trips to depots and slabs",
+	        nr_refills, nr_flushes);
 	return 0;
 }
 

@@ -62,7 +62,7 @@ static size_t widest(void)
 TEST(monitor, answers_every_looking_command_within_80_columns)
 {
 	static const char *const lines[] = {"help",  "mem",      "zones", "buddyinfo", "map",
-	                                    "check", "loglevel", "alloc", "page 300"};
+	                                    "check", "loglevel", "alloc", "page 300",  "locks"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		EXPECT_EQ(run(lines[i]), 0);
@@ -79,6 +79,18 @@ TEST(monitor, answers_every_looking_command_within_80_columns)
 	EXPECT_EQ(run("vmeminfo"), 0);
 	EXPECT_EQ(run("sites"), 0);
 	EXPECT_EQ(run("memmap"), 0);
+}
+
+TEST(monitor, locks_lists_classes_and_trips)
+{
+	EXPECT_EQ(run("locks"), 0);
+	EXPECT_TRUE(says("taken   waited for\n"));
+	EXPECT_TRUE(says("trips to depots and slabs"));
+#ifdef CONFIG_DEBUG
+	EXPECT_TRUE(says("zone "));
+	EXPECT_TRUE(says("slab cache "));
+	EXPECT_TRUE(says("console "));
+#endif
 }
 
 TEST(monitor, table_is_complete_and_documented)

@@ -168,7 +168,7 @@ class MonitorTest(unittest.TestCase):
         self.assertEqual(len(names), len(set(names)))
         for name in names:
             self.assertIn(name, self.ask("help " + name))
-        wanted = "mem zones buddyinfo slabinfo owners shrinkers sites page alloc free free! check test map log cpu"
+        wanted = "mem zones buddyinfo slabinfo owners shrinkers sites page alloc free free! check test map log cpu locks"
         for name in (wanted + " where reboot poweroff").split():
             self.assertIn(name, names)
 
@@ -187,6 +187,7 @@ class MonitorTest(unittest.TestCase):
             ("page 0xffff800000100000", r"page frame 0x100\b"),
             ("memmap", r"page zero"),
             ("cpu", r"CPU 0: "),
+            ("locks", r"taken   waited for\r?\n(.*\r?\n)*trips to depots and slabs +\d+ for objects, \d+ with"),
             ("log 100", r"memory map"),
             ("loglevel", r"loglevel: 6"),
             ("check", r"every invariant .* holds"),

@@ -60,6 +60,7 @@ unsigned monitor_free_all(void);
 /* monitor_machine.c: the rest of the kernel */
 int monitor_memmap(int argc, char **argv);
 int monitor_cpu(int argc, char **argv);
+int monitor_locks(int argc, char **argv);
 int monitor_log(int argc, char **argv);
 int monitor_loglevel(int argc, char **argv);
 int monitor_where(int argc, char **argv);
