@@ -47,15 +47,29 @@ struct lock_class *lock_class(u32 number)
 	return &classes[number];
 }
 
-static bool is_used(const struct lock_class *c)
+u64 lock_class_nr_waited(struct spinlock *l)
 {
-	return __atomic_load_n(&c->name, __ATOMIC_ACQUIRE) != NULL;
+	return __atomic_load_n(&classes[lock_class_of(l)].nr_waited, __ATOMIC_RELAXED);
+}
+
+static struct lock_class read_class(u32 number)
+{
+	const struct lock_class *c = &classes[number];
+
+	return (struct lock_class){
+	    __atomic_load_n(&c->name, __ATOMIC_ACQUIRE),
+	    __atomic_load_n(&c->nr_waited, __ATOMIC_RELAXED),
+	    __atomic_load_n(&c->nr_taken, __ATOMIC_RELAXED),
+	};
 }
 
 void lock_class_visit(void (*visit)(void *context, const struct lock_class *c), void *context)
 {
-	for (u32 n = 1; n < MAX_LOCK_CLASSES && is_used(&classes[n]); n++)
-		visit(context, &classes[n]);
-	if (classes[0].nr_waited != 0 || classes[0].nr_taken != 0)
-		visit(context, &classes[0]);
+	struct lock_class c;
+
+	for (u32 n = 1; n < MAX_LOCK_CLASSES && (c = read_class(n)).name != NULL; n++)
+		visit(context, &c);
+	c = read_class(0);
+	if (c.nr_waited != 0 || c.nr_taken != 0)
+		visit(context, &c);
 }

@@ -99,6 +99,7 @@ TEST(spinlock_threads, are_served_in_order_of_arrival)
 	for (unsigned i = 0; i < NR_THREADS; i++)
 		EXPECT_EQ(order[i], i);
 	EXPECT_EQ(c->nr_waited, waited + NR_THREADS);
+	EXPECT_EQ(lock_class_nr_waited(&lock), waited + NR_THREADS);
 	EXPECT_EQ(spin_nr_taken(&lock), tickets + 1 + NR_THREADS);
 #ifdef CONFIG_DEBUG
 	EXPECT_EQ(c->nr_taken, taken + 1 + NR_THREADS);

@@ -365,12 +365,13 @@ static void set(void *flag)
 
 static void hold_until(struct spinlock *l, volatile bool *flag)
 {
-	spin_lock(l); /* with interrupts on, and without sched_stay() */
+	spin_lock(l); /* with interrupts on */
+	sched_move();
 	while (!*flag)
 		cpu_relax();
 }
 
-/* The other thread's turn comes at the next tick. */
+/* The other thread's turn comes at the next tick after the sched_move(). */
 TEST(thread, the_holder_of_a_spinlock_must_not_lose_its_cpu)
 {
 	struct spinlock l = SPINLOCK_INIT("too long");
@@ -381,6 +382,7 @@ TEST(thread, the_holder_of_a_spinlock_must_not_lose_its_cpu)
 		test_skip("this machine has no local APIC");
 		return;
 	}
+	sched_stay();
 	t = thread_create(0, set, (void *)&ran, "wants to run");
 	ASSERT_NOT_NULL(t);
 	EXPECT_PANIC("sched: main loses the CPU while it holds the lock too long",

@@ -24,5 +24,8 @@ u32 lock_class_of(struct spinlock *l);
 
 struct lock_class *lock_class(u32 number);
 
-/* Every class in use, those of no number last, if there were any. */
+/* How often locks of its class were waited for. Any context. */
+u64 lock_class_nr_waited(struct spinlock *l);
+
+/* Every class in use, those of no number last, if there were any; a copy of each. */
 void lock_class_visit(void (*visit)(void *context, const struct lock_class *c), void *context);
