@@ -223,6 +223,7 @@ static void make_ready(struct thread *t)
 {
 	struct run_queue *q = t->queue;
 
+	spin_assert_held(&q->lock);
 	if (t->sleeping)
 		list_remove(&t->link);
 	t->sleeping = false;

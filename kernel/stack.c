@@ -41,6 +41,7 @@ static u64 map_slot(struct page *pages)
 {
 	u64 slot = nr_empty != 0 ? empty_slot[nr_empty - 1] : nr_slots;
 
+	spin_assert_held(&lock);
 	if (slot == MAX_SLOTS || pagetable_map(slot_base(slot), page_to_phys(pages), CPU_STACK_SIZE,
 	                                       pagetable_bits(PAGING_WRITE)) != 0)
 		return 0;
@@ -55,6 +56,7 @@ static u64 take_free(void)
 {
 	u64 base = first_free;
 
+	spin_assert_held(&lock);
 	if (base != 0)
 		first_free = *(u64 *)base;
 	return base;

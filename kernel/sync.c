@@ -152,6 +152,8 @@ void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags)
 {
 	struct waiter w;
 
+	spin_assert_held(lock);
+	sched_check_sleep("platform_wait", (*flags & RFLAGS_INTERRUPTS) != 0, 1);
 	sleep_as(&w, lock, waiters, flags);
 }
 

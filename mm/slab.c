@@ -118,6 +118,7 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 {
 	u32 taken = 0;
 
+	spin_assert_held(&c->lock);
 	while (taken < n) {
 		u32 usable = c->nonempty_lists & ~(1u << SLABS_FULL), nr_free, part;
 		struct slab *s;
@@ -163,6 +164,7 @@ static __always_inline void put_objects(struct kmem_cache *c, const struct magaz
 
 void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n)
 {
+	spin_assert_held(&c->lock);
 	if (c->nr_objects <= 64)
 		put_objects(c, slots, n, true);
 	else
@@ -185,6 +187,7 @@ void slab_trim_locked(struct kmem_cache *c, u32 nr_put, struct list *surplus)
 {
 	enum { KEPT = 1, KEPT_SHARE = 64 };
 
+	spin_assert_held(&c->lock);
 	for (u32 nr = 0; c->nr_empty > KEPT + c->nr_slabs / KEPT_SHARE; nr += c->nr_objects) {
 		if (nr != 0 && nr >= nr_put)
 			break;
@@ -194,6 +197,7 @@ void slab_trim_locked(struct kmem_cache *c, u32 nr_put, struct list *surplus)
 
 void slab_take_empty_locked(struct kmem_cache *c, struct list *surplus)
 {
+	spin_assert_held(&c->lock);
 	while (c->nr_empty != 0)
 		take_empty_locked(c, surplus);
 }

@@ -89,6 +89,7 @@ void slab_bad_free(const char *who, const struct kmem_cache *c, const void *obje
 static void for_each_slab(struct kmem_cache *c, void (*visit)(void *context, struct slab *s),
                           void *context)
 {
+	spin_assert_held(&c->lock);
 	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
 		for (struct list *l = c->slabs[i].next; l != &c->slabs[i]; l = l->next)
 			visit(context, list_entry(l, struct slab, link));
@@ -329,6 +330,7 @@ static const char *check_locked(const struct kmem_cache *c)
 	struct slab_sums sums = {0};
 	const char *fault = NULL;
 
+	spin_assert_held(&c->lock);
 	for (u8 i = 0; i < NR_SLAB_LISTS && fault == NULL; i++)
 		fault = check_list(c, i, &sums);
 	if (fault == NULL)

@@ -107,6 +107,7 @@ void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn)
 
 static void count_alloc(struct zone *z, unsigned nr_blocks)
 {
+	spin_assert_held(&z->lock);
 	z->nr_allocs += nr_blocks;
 	if (z->buddy.nr_free_pages < z->min_free_pages)
 		z->min_free_pages = z->buddy.nr_free_pages;

@@ -368,13 +368,16 @@ TEST(slab_lists, a_slab_that_leaves_gives_its_pages_their_type_back)
 {
 	struct page *page;
 	struct list surplus = LIST_INIT(surplus);
+	u64 flags;
 
 	open(100);
 	grow(1);
 	page = virt_to_page(first_of(SLABS_EMPTY));
 	EXPECT_EQ(page->type, PAGE_SLAB);
 	EXPECT_TRUE(page->slab == first_of(SLABS_EMPTY));
+	flags = spin_lock_irq(&c.lock);
 	slab_take_empty_locked(&c, &surplus);
+	spin_unlock_irq(&c.lock, flags);
 	EXPECT_EQ(c.nr_slabs, 0);
 	EXPECT_EQ(c.nr_free, 0);
 	EXPECT_EQ(page->type, PAGE_SLAB);
