@@ -37,8 +37,8 @@ static void *alloc_here(struct kmem_cache *c, u32 tag)
 	if (o->top->object != NULL)
 		panic("slab: cached object is in use, freed twice at once? object=%p cache=%s",
 		      o->top->object, c->name);
-	if (!cpu_objects_refill(c, o))
-		return slab_take_bare(c, tag);
+	if (!cpu_objects_refill(c, o)) /* with a magazine it has looked in the slabs */
+		return o->loaded == NULL ? slab_take_bare(c, tag) : NULL;
 	return pop(o, tag, &object) ? object : NULL;
 }
 
