@@ -137,6 +137,10 @@ void slab_init(void);
 u64 slab_pages(void);        /* in slabs, the metadata caches' included */
 u64 slab_live_objects(void); /* with an owner, the manager's own left out */
 
+/* Adds the cache's locks and trips. Takes no lock: what it adds may be a moment old. */
+struct mm_traffic;
+void cache_add_traffic(struct kmem_cache *c, struct mm_traffic *out);
+
 /* --- kmalloc.c --- */
 
 void kmalloc_init(void);

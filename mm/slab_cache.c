@@ -13,8 +13,11 @@
 #include "slab_internal.h"
 
 #include <lib/assert.h>
+#include <lib/lock_class.h>
+#include <lib/race.h>
 #include <lib/string.h>
 #include <mm/reclaim.h>
+#include <mm/stats.h>
 
 struct list cache_list = LIST_INIT(cache_list);
 struct spinlock cache_list_lock = SPINLOCK_INIT("slab caches");
@@ -296,4 +299,13 @@ struct kmem_cache *kmem_cache_next(const struct kmem_cache *c)
 
 	spin_unlock_irq(&cache_list_lock, flags);
 	return next == &cache_list ? NULL : list_entry(next, struct kmem_cache, link);
+}
+
+void cache_add_traffic(struct kmem_cache *c, struct mm_traffic *out)
+{
+	out->cache_locks += spin_nr_taken(&c->lock);
+	out->cache_waits = lock_class_nr_waited(&c->lock); /* of all caches */
+	for (unsigned i = 0; c->capacity != 0 && i < mm_nr_contexts(); i++)
+		out->object_trips += data_race(cpu_objects_of(c, i)->nr_refills) +
+		                     data_race(cpu_objects_of(c, i)->nr_flushes);
 }

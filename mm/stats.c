@@ -7,6 +7,8 @@
  */
 #include "internal.h"
 
+#include <lib/lock_class.h>
+#include <lib/race.h>
 #include <lib/string.h>
 #include <mm/mm.h>
 
@@ -34,6 +36,20 @@ void mm_reset_peak(void)
 		z->min_free_pages = z->buddy.nr_free_pages;
 		spin_unlock_irq(&z->lock, flags);
 	}
+}
+
+void mm_traffic(struct mm_traffic *out)
+{
+	*out = (struct mm_traffic){0};
+	for_each_zone(z) {
+		out->zone_locks += spin_nr_taken(&z->lock);
+		out->zone_waits = lock_class_nr_waited(&z->lock); /* of all zones */
+	}
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		cache_add_traffic(c, out);
+	for (unsigned i = 0; i < mm_nr_contexts(); i++)
+		out->page_trips += data_race(cpu_pages_of(i)->nr_refills) +
+		                   data_race(cpu_pages_of(i)->nr_drains); /* a moment old */
 }
 
 static void print_pages(const char *what, u64 pages)

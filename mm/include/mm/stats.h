@@ -20,6 +20,20 @@ struct mm_usage {
 void mm_usage(struct mm_usage *out);
 void mm_reset_peak(void);
 
+/*
+ * How often the allocators left their fast ways, since the boot: what costs when CPUs are many. The
+ * locks are those of the zones and of the caches that there are now (a destroyed one's count goes
+ * with it); only differences within 2^32 acquisitions of one lock are exact.
+ */
+struct mm_traffic {
+	u64 zone_locks, cache_locks; /* acquisitions */
+	u64 zone_waits, cache_waits; /* those that waited for another CPU */
+	u64 page_trips;              /* between the CPUs' pages and the zones */
+	u64 object_trips;            /* between the CPUs' magazines and the depots or slabs */
+};
+
+void mm_traffic(struct mm_traffic *out);
+
 /* For people: one screen each, through kprintf. */
 void stats_print_mem(void);       /* totals */
 void stats_print_zones(void);     /* a line a zone */
