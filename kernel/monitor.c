@@ -66,11 +66,12 @@ const struct monitor_command monitor_commands[] = {
      monitor_log},
     {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},
     {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
-    {"locks", "", "how often locks were taken and waited for",
-     "A row for all locks of one name. How often they were taken is counted in CONFIG=debug; "
-     "other\n"
-     "builds print a dash, and `zones` has the zones' locks.",
-     0, 0, monitor_locks},
+    {"locks", "[mix|remote]", "how often locks were taken and waited for",
+     "A row for all locks of one name. How often they were taken is counted in CONFIG=debug;\n"
+     "other builds print a dash there. Those of zones and caches are counted in every build.\n"
+     "locks mix      allocates and frees at random, and says how often that took a lock\n"
+     "locks remote   the same, where CPU 1 frees all that CPU 0 allocates",
+     0, 1, monitor_locks},
     {"where", "ADDRESS|NAME", "the function at an address, or a function's address", NULL, 1, 1,
      monitor_where},
     {"reboot", "", "restart the machine", NULL, 0, 0, monitor_reboot},

@@ -14,11 +14,13 @@
 #include <lib/lock_class.h>
 #include <lib/log.h>
 #include <lib/string.h>
-#include <mm/slab.h>
+#include <mm/stats.h>
+#include <tests/kernel/traffic.h>
 #include <tests/test.h>
 
 #define DEFAULT_LOG_LINES 20
 #define MAX_LOG_LINES 100000
+#define WORK_OPS 200000 /* of locks' workloads */
 
 int monitor_memmap(int argc, char **argv)
 {
@@ -99,23 +101,50 @@ static void print_lock_class(void *context, const struct lock_class *c)
 #endif
 }
 
-int monitor_locks(int argc, char **argv)
+static void print_locks(void)
 {
-	u64 nr_refills = 0, nr_flushes = 0;
+	struct mm_traffic t;
 
-	(void)argc;
-	(void)argv;
+	mm_traffic(&t);
 	kprintf("%-24s %12s %12s\n", "lock", "taken", "waited for");
 	lock_class_visit(print_lock_class, NULL);
-	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c)) {
-		struct kmem_cache_stats s;
+	kprintf("of the zones and caches there are now:\n");
+	kprintf("%-24s %12lu %12lu\n", "zones", t.zone_locks, t.zone_waits);
+	kprintf("%-24s %12lu %12lu\n", "slab caches' own", t.cache_locks, t.cache_waits);
+	kprintf("trips of pages to zones: %lu; of objects to depots and slabs: %lu\n", t.page_trips,
+	        t.object_trips);
+}
 
-		kmem_cache_stats(c, &s);
-		nr_refills += s.nr_refills;
-		nr_flushes += s.nr_flushes;
+/* Runs the workload, which takes a second or two. */
+static int count_locks(const char *work)
+{
+	bool remote = strcmp(work, "remote") == 0, done;
+	struct traffic t;
+	char text[128];
+
+	if (!remote && strcmp(work, "mix") != 0) {
+		kprintf("locks: %s is not a workload; mix and remote are\n", work);
+		return -EINVAL;
 	}
-	kprintf("%-24s %12lu for objects, %lu with objects\n", "trips to depots and slabs",
-	        nr_refills, nr_flushes);
+	if (remote && smp_nr_cpus() < 2) {
+		kprintf("locks: remote needs two CPUs; here is one\n");
+		return -ENOENT;
+	}
+	done = remote ? traffic_remote_on_cpus(cycles(), 1, WORK_OPS / 2, TRAFFIC_MIX, &t)
+	              : traffic_mix(cycles(), WORK_OPS / 2, WORK_OPS / 2, &t);
+	if (!done) {
+		kprintf("locks: not enough memory for the workload\n");
+		return -ENOMEM;
+	}
+	kprintf("%s, %lu operations; per 1000:\n%s\n", work, t.nr_ops, traffic_format(text, &t));
+	return 0;
+}
+
+int monitor_locks(int argc, char **argv)
+{
+	if (argc == 2)
+		return count_locks(argv[1]);
+	print_locks();
 	return 0;
 }
 

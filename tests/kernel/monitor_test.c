@@ -3,6 +3,7 @@
  */
 #include <kernel/console.h>
 #include <kernel/monitor.h>
+#include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <mm/mm.h>
 #include <tests/test.h>
@@ -85,12 +86,26 @@ TEST(monitor, locks_lists_classes_and_trips)
 {
 	EXPECT_EQ(run("locks"), 0);
 	EXPECT_TRUE(says("taken   waited for\n"));
-	EXPECT_TRUE(says("trips to depots and slabs"));
+	EXPECT_TRUE(says("trips of pages to zones: "));
+	EXPECT_TRUE(says("of objects to depots and slabs: "));
 #ifdef CONFIG_DEBUG
 	EXPECT_TRUE(says("zone "));
 	EXPECT_TRUE(says("slab cache "));
 	EXPECT_TRUE(says("console "));
 #endif
+}
+
+TEST(monitor, locks_runs_workloads)
+{
+	EXPECT_EQ(run("locks mix"), 0);
+	EXPECT_TRUE(says("mix, 200000 operations; per 1000:\n"));
+	EXPECT_TRUE(says(" locks (caches "));
+	EXPECT_EQ(run("locks remote"), smp_nr_cpus() > 1 ? 0 : -ENOENT);
+	EXPECT_TRUE(says(smp_nr_cpus() > 1 ? "remote, 200000 operations; per 1000:\n"
+	                                   : "locks: remote needs two CPUs; here is one\n"));
+	EXPECT_LE(widest(), 80);
+	EXPECT_EQ(run("locks all"), -EINVAL);
+	EXPECT_TRUE(says("locks: all is not a workload; mix and remote are\n"));
 }
 
 TEST(monitor, table_is_complete_and_documented)
