@@ -52,6 +52,7 @@ struct thread {
 	void *arg;                      /* C */
 	struct thread *joiner;          /* Q: who waits for its end */
 	bool finished;                  /* Q: its stack is gone too */
+	struct mm_thread mm;            /* its own */
 	u32 nr_stays;                   /* its own */
 	struct trap_recovery *recovery; /* while it does not run: the CPU's (kernel/trap.h) */
 	char name[THREAD_NAME_MAX];     /* C */
@@ -101,6 +102,13 @@ struct thread *thread_self(void)
 const char *thread_name(const struct thread *t)
 {
 	return t->name;
+}
+
+struct mm_thread *platform_thread(void)
+{
+	static struct mm_thread before_threads;
+
+	return this_queue() != NULL ? &thread_self()->mm : &before_threads;
 }
 
 bool platform_in_interrupt(void)

@@ -2,7 +2,8 @@
  * Reclaim: asks whoever registered to give memory back, when the page allocator has none left. The
  * idea and the contract stand in <mm/reclaim.h>.
  *
- *   R1  an allocation made by a shrinker does not reclaim: a flag ends the recursion
+ *   R1  an allocation made by a shrinker does not reclaim: a flag of the thread ends the recursion.
+ *       Other threads do, on other CPUs or in turn on this one
  *   R2  a shrinker on which a walk stands stays listed; so a walk can step on, and who unregisters
  *       waits until none does. The list's lock is not held while a shrinker runs (it takes its own)
  *   R3  each shrinker is called a bounded number of times: PRIORITIES + 2
@@ -25,7 +26,6 @@
 
 static struct spinlock lock = SPINLOCK_INIT("reclaim");
 static struct list shrinkers = LIST_INIT(shrinkers); /* guarded by lock */
-static bool in_reclaim[MAX_CPUS];                    /* its own CPU */
 
 void reclaim_init(void)
 {
@@ -128,12 +128,12 @@ static u64 gained(u64 before)
 
 u64 reclaim_pages(u64 nr_pages)
 {
-	bool *busy = &in_reclaim[cpu_id()];
+	struct mm_thread *self = platform_thread();
 	u64 before;
 
-	if (*busy) /* R1 */
+	if (self->in_reclaim) /* R1 */
 		return 0;
-	*busy = true;
+	self->in_reclaim = true;
 	before = free_pages_now();
 	give_unused();
 	for (unsigned priority = PRIORITIES + 1; priority-- > 0 && gained(before) < nr_pages;) {
@@ -141,7 +141,7 @@ u64 reclaim_pages(u64 nr_pages)
 			break;
 		give_unused();
 	}
-	*busy = false;
+	self->in_reclaim = false;
 	return gained(before);
 }
 

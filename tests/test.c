@@ -25,6 +25,7 @@
 #include <lib/format.h>
 #include <lib/lock_check.h>
 #include <lib/platform.h>
+#include <mm/platform.h>
 #include <tests/test.h>
 
 #define NAME_MAX 128 /* "suite.name", or one pattern of a list */
@@ -52,7 +53,7 @@ static struct {
 
 static struct {
 	struct test_trap *armed;
-	unsigned cpu;
+	const void *thread;
 	u64 irq_flags;     /* the state of interrupts when it was armed */
 	unsigned nr_locks; /* that the CPU held then */
 	char line[TEXT_MAX];
@@ -212,12 +213,17 @@ bool test_compare_str(const char *a, const char *b, const char *a_text, const ch
 
 /* --- Panics --- */
 
-/* On another CPU a panic is never the expected one: this stack is not that CPU's to return to. */
+/* In another thread a panic is never the expected one: it is not that one's stack to return to. */
+bool test_expects_panic(void)
+{
+	return trap.armed != NULL && platform_thread() == trap.thread;
+}
+
 static void trap_catch(const char *line)
 {
 	struct test_trap *armed = trap.armed;
 
-	if (!armed || cpu_id() != trap.cpu)
+	if (!test_expects_panic())
 		platform_panic(line);
 	str_copy(trap.line, line, sizeof(trap.line));
 	test_trap_disarm();
@@ -232,7 +238,7 @@ void test_trap_arm(struct test_trap *new_trap)
 		panic("test: EXPECT_PANIC inside EXPECT_PANIC");
 	trap.irq_flags = irq_save();
 	irq_restore(trap.irq_flags);
-	trap.cpu = cpu_id();
+	trap.thread = platform_thread();
 	trap.nr_locks = lock_check_nr_held();
 	trap.armed = new_trap;
 	panic_set_catcher(trap_catch);

@@ -157,7 +157,8 @@ bool test_compare_str(const char *a, const char *b, const char *a_text, const ch
  * The statement must panic with a line that contains `text`. State that the statement changed
  * before the panic stays changed (a local variable only if it is volatile: C11 7.13.2.1); locks
  * that it held stay held, so the checks under test come before any lock. Interrupts are put back as
- * they were. Not nested; no `return`, `break` or `goto` out of the statement.
+ * they were. Only in the thread that runs the test: in any other a panic is a real one. Not nested;
+ * no `return`, `break` or `goto` out of the statement.
  */
 struct test_trap {
 	void *jump[5]; /* __builtin_setjmp's: neither the kernel nor all hosts have the library's */
@@ -165,6 +166,9 @@ struct test_trap {
 void test_trap_arm(struct test_trap *trap);
 void test_trap_disarm(void);
 bool test_trap_caught(const char *text, const char *file, int line);
+
+/* Whether a panic of this thread, now, would be the expected one. */
+bool test_expects_panic(void);
 
 #define EXPECT_PANIC(text, ...)                                                              \
 	({                                                                                   \

@@ -224,6 +224,21 @@ TEST(fatal, panic_of_another_cpu)
 	             pthread_join(thread, NULL));
 }
 
+static void *panic_in_thread(void *unused)
+{
+	(void)unused;
+	panic("demo: in another thread");
+}
+
+/* Of the same CPU, as its threads in the kernel are. */
+TEST(fatal, panic_of_another_thread)
+{
+	pthread_t thread;
+
+	EXPECT_PANIC("demo", pthread_create(&thread, NULL, panic_in_thread, NULL);
+	             pthread_join(thread, NULL));
+}
+
 int main(int argc, char **argv)
 {
 	int failed = test_run_all(argc > 1 ? argv[1] : "expect,ends,gate", 7);

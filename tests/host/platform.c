@@ -29,6 +29,13 @@ void host_cpu_enter(unsigned cpu)
 	mm_context_enter(CONTEXT_THREADS);
 }
 
+struct mm_thread *platform_thread(void)
+{
+	static _Thread_local struct mm_thread self;
+
+	return &self;
+}
+
 bool platform_in_interrupt(void)
 {
 	return host_mm_context.id % NR_CONTEXT_KINDS == CONTEXT_INTERRUPTS;

@@ -146,6 +146,12 @@ class Runs(unittest.TestCase):
         self.assertIn("PANIC: demo: on another CPU", errors[0])
         self.assertNotIn("ok 1 fatal.panic_of_another_cpu", lines)
 
+    def test_another_threads_panic_is_never_the_expected_one(self):
+        status, lines, errors = run("fatal.panic_of_another_thread")
+        self.assertEqual(status, 37)
+        self.assertIn("PANIC: demo: in another thread", errors[0])
+        self.assertNotIn("ok 1 fatal.panic_of_another_thread", lines)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -60,8 +60,10 @@ TEST(traffic, every_free_is_remote_between_four_cpus)
 	remote(2, TRAFFIC_MIX, "remote, 4 CPUs");
 }
 
-TEST(traffic, every_free_of_256_bytes_is_remote)
+/* Of small objects depots keep few full magazines (mm/slab_kept.c), of larger ones many. */
+TEST(traffic, every_free_of_one_size_is_remote)
 {
+	remote(1, 64, "remote, 2 CPUs, 64 bytes");
 	remote(1, 256, "remote, 2 CPUs, 256 bytes");
 }
 #endif

@@ -54,7 +54,17 @@ enum pageblock_state {
 
 struct page;
 
+/* What mm/ keeps of each thread. All zeros when it begins; it and its address are the thread's for
+ * as long as it lives. */
+struct mm_thread {
+	bool in_reclaim; /* its own: reclaim.c */
+};
+
 #include <platform/mm.h>
+
+/* The running thread's, in a handler that of the thread that it interrupted. Any time, any context.
+ */
+struct mm_thread *platform_thread(void);
 
 /*
  * Makes page_map[first_pfn … end_pfn) and the pageblock bytes of those frames readable and

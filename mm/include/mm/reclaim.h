@@ -21,8 +21,8 @@ struct shrinker {
 	/* How many objects could be given up now: a guess will do. 0: none. Or NULL: see above. */
 	u64 (*count)(struct shrinker *self);
 	/* Gives up to nr of them up, the least useful first; returns how many. Both run in the
-	 * context of whoever allocates, with no lock of the manager's held; they may allocate,
-	 * which never reclaims again. */
+	 * context of whoever allocates, with no lock of the manager's held, and in several threads
+	 * at once; they may allocate, which never reclaims again. */
 	u64 (*scan)(struct shrinker *self, u64 nr);
 	u64 nr_asked, nr_given; /* in calls, and in objects as it says */
 	/* private, under the list's lock */
