@@ -39,8 +39,11 @@ static struct page garbage_of(u32 block)
 
 void giants_open(void)
 {
-	for (u32 block = 0; block < GIANTS_BLOCKS; block++)
+	for (u32 block = 0; block < GIANTS_BLOCKS; block++) {
+		if (pageblock[block] == PAGEBLOCK_FULL) /* of the test before */
+			memset(&map[block << PAGEBLOCK_ORDER], 0, PAGEBLOCK_PAGES * sizeof(map[0]));
 		map[block << PAGEBLOCK_ORDER] = garbage_of(block);
+	}
 	memset(pageblock, PAGEBLOCK_UNKNOWN, sizeof(pageblock));
 	memset(owner, NOT_RAM, sizeof(owner));
 	memset(was_held, 0, sizeof(was_held));

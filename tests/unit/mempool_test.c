@@ -311,8 +311,40 @@ static void hold_contest(void (*run)(void))
 	mempool_stats(contest.pool, &s);
 	EXPECT_EQ(s.nr_from_reserve, 3 * ROUNDS);
 	EXPECT_EQ(s.nr, 2);
-	EXPECT_GT(s.nr_waits, 0);
 	mempool_destroy(contest.pool);
+}
+
+/* One that finds the reserve empty, and gets what is freed later. */
+static void wait_for_one(void *unused)
+{
+	(void)unused;
+	mempool_free(mempool_alloc(contest.pool, GFP_KERNEL), contest.pool);
+}
+
+static u64 nr_waits(void)
+{
+	struct mempool_stats s;
+
+	mempool_stats(contest.pool, &s);
+	return s.nr_waits;
+}
+
+static void begin_wait(void *held[2])
+{
+	memset(&contest, 0, sizeof(contest));
+	contest.pool = mempool_create(2, take_last, give_last, NULL);
+	ASSERT_NOT_NULL(contest.pool);
+	held[0] = mempool_alloc(contest.pool, GFP_KERNEL);
+	held[1] = mempool_alloc(contest.pool, GFP_KERNEL);
+}
+
+/* Once the other waits. */
+static void end_wait(void *held[2])
+{
+	while (nr_waits() == 0)
+		mempool_test_pause();
+	mempool_free(held[0], contest.pool);
+	mempool_free(held[1], contest.pool);
 }
 
 #if __STDC_HOSTED__
@@ -325,6 +357,26 @@ TEST(mempool, who_may_wait_gets_an_element)
 {
 	host_machine_borrow(0, 3);
 	hold_contest(run_on_cpus);
+	host_machine_return();
+}
+
+static void wait_or_end(void *held)
+{
+	if (cpu_id() == 0)
+		end_wait(held);
+	else
+		wait_for_one(NULL);
+}
+
+TEST(mempool, an_empty_reserve_is_waited_for)
+{
+	void *held[2];
+
+	host_machine_borrow(0, 2);
+	begin_wait(held);
+	host_cpus_run(2, wait_or_end, held);
+	EXPECT_EQ(nr_waits(), 1);
+	mempool_destroy(contest.pool);
 	host_machine_return();
 }
 #else
@@ -341,5 +393,18 @@ static void run_threads(void)
 TEST(mempool, who_may_wait_gets_an_element)
 {
 	hold_contest(run_threads);
+}
+
+TEST(mempool, an_empty_reserve_is_waited_for)
+{
+	struct thread *t;
+	void *held[2];
+
+	begin_wait(held);
+	t = thread_create(THREAD_ANY_CPU, wait_for_one, NULL, "waits");
+	end_wait(held);
+	thread_join(t);
+	EXPECT_EQ(nr_waits(), 1);
+	mempool_destroy(contest.pool);
 }
 #endif
