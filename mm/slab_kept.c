@@ -7,8 +7,9 @@
  * nobody else can have, so it is bounded three times:
  *
  *   1. All depots together keep at most 1/32 of memory. Reclaim takes all of it (slab_cache.c).
- *   2. Only objects of 128 bytes and more are kept so: a slot takes 16 bytes. Of smaller ones, a
- *      128th of the cache's objects is.
+ *   2. Only objects of 128 to 1024 bytes are kept so. A smaller one weighs too little beside its
+ *      slot, which takes 16 bytes; a larger one too much beside what a trip costs. Of those, a
+ *      128th of the cache's objects is kept.
  *   3. Where caches grow, as many bytes go back to their slabs, a magazine at a time, each from
  *      the depot that keeps the most. So what one kind of object no longer needs becomes another's.
  *
@@ -26,9 +27,10 @@
 
 #include <lib/race.h>
 
-#define KEPT_SHARE 32   /* of memory */
-#define KEPT_SIZE 128u  /* bytes of an object */
-#define SMALL_SHARE 128 /* of a cache's objects, where they are smaller */
+#define KEPT_SHARE 32      /* of memory */
+#define KEPT_MIN_SIZE 128u /* bytes of an object */
+#define KEPT_MAX_SIZE 1024u
+#define OTHERS_SHARE 128 /* of a cache's objects, where they are smaller or larger */
 #define MAX_EMPTY_BEYOND_FULL 4
 
 u64 slab_kept, slab_kept_limit;
@@ -56,9 +58,9 @@ bool depot_wants_full(const struct kmem_cache *c)
 {
 	u64 nr_full = data_race(c->depot.nr_full) + 1ull;
 
-	if (nr_full * c->capacity * SMALL_SHARE <= data_race(c->nr_slabs) * c->nr_objects)
+	if (nr_full * c->capacity * OTHERS_SHARE <= data_race(c->nr_slabs) * c->nr_objects)
 		return true;
-	return c->stride >= KEPT_SIZE &&
+	return c->stride >= KEPT_MIN_SIZE && c->stride <= KEPT_MAX_SIZE &&
 	       data_race(slab_kept) + magazine_bytes(c) <= slab_kept_limit;
 }
 

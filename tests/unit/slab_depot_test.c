@@ -236,14 +236,24 @@ TEST(slab_depot, all_depots_together_keep_a_part_of_memory)
 	close();
 }
 
-TEST(slab_depot, slots_that_weigh_too_much_are_not_kept)
+/* Beside their slots small ones weigh too little, large ones too much. */
+TEST(slab_depot, which_sizes_are_kept)
 {
+	static const struct {
+		u32 size;
+		bool kept;
+	} cases[] = {{120, false}, {128, true}, {1024, true}, {1032, false}};
 	u64 limit = slab_kept_limit;
 
-	burst(120, UINT64_MAX);
-	slab_kept_limit = limit;
-	EXPECT_EQ(c->depot.nr_full, 0);
-	close();
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		burst(cases[i].size, UINT64_MAX);
+		slab_kept_limit = limit;
+		if (cases[i].kept)
+			EXPECT_GE(c->depot.nr_full * c->capacity, BURST - 3 * c->capacity);
+		else
+			EXPECT_EQ(c->depot.nr_full, 0);
+		close();
+	}
 }
 
 /* Takes what nr_slabs slabs hold, and all that was free before. */
