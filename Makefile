@@ -376,8 +376,8 @@ fuzz: ## fuzz the parsers and the allocators against their models (FUZZ=, TIME=)
 # --- Benchmarks on this machine, beside other allocators; docs/benchmarks-host.md ---
 
 B := $H/bench
-BENCH_CFLAGS := -std=gnu11 -O2 -g -pthread -fno-pie -fno-omit-frame-pointer -momit-leaf-frame-pointer \
-	-fno-strict-aliasing -fno-common $(WARN) $(EXTRA_CFLAGS)
+BENCH_CFLAGS := -std=gnu11 -O2 -g -pthread -fno-pie -ftls-model=local-exec -fno-omit-frame-pointer \
+	-momit-leaf-frame-pointer -fno-strict-aliasing -fno-common $(WARN) $(EXTRA_CFLAGS)
 bench_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \
 	$(if $(filter tests/host/% tests/bench/host/%,$1),,-include tests/host/include/rename.h)
 # The machine under Strata twice: what valgrind can hold, and one of terabytes.

@@ -168,18 +168,29 @@ static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 	return kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
 }
 
-__mm_fast void *kmalloc_any(size_t size, gfp_t gfp, u32 tag)
+static __always_inline void *alloc_from_class(size_t size, gfp_t gfp, u32 tag)
 {
-	struct kmem_cache *c;
+	struct kmem_cache *c = kmalloc_cache[(size - 1) / 16];
 	void *object;
 
-	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS || gfp & KMALLOC_SPECIAL))
-		return alloc_special(size, gfp, tag);
-	c = kmalloc_cache[(size - 1) / 16];
 	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &object)))
 		return slab_alloc_slowly(c, gfp, tag);
 	platform_unpoison(object, c->size);
 	return object;
+}
+
+__mm_fast void *kmalloc_any(size_t size, gfp_t gfp, u32 tag)
+{
+	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS || gfp & KMALLOC_SPECIAL))
+		return alloc_special(size, gfp, tag);
+	return alloc_from_class(size, gfp, tag);
+}
+
+__mm_fast void *kmalloc_plain(size_t size, gfp_t gfp, u32 tag)
+{
+	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS))
+		return alloc_special(size, gfp, tag);
+	return alloc_from_class(size, gfp, tag);
 }
 
 /* The node is a wish: the caller's own node's memory is what the CPU's caches hold. */

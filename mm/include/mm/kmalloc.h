@@ -44,6 +44,8 @@ size_t kmalloc_class_size(size_t size);
 
 /* Any size and flags. */
 void *kmalloc_any(size_t size, gfp_t gfp, u32 tag) __attribute__((malloc, alloc_size(1)));
+/* Any size, no flag of KMALLOC_SPECIAL: two instructions less. */
+void *kmalloc_plain(size_t size, gfp_t gfp, u32 tag) __attribute__((malloc, alloc_size(1)));
 void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
     __attribute__((malloc, alloc_size(1)));
 void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)
@@ -58,10 +60,13 @@ extern struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
 /* Flags with which memory does not come straight from a size class. */
 #define KMALLOC_SPECIAL (__GFP_ZERO | __GFP_DMA | __GFP_DMA32)
 
-/* Where size and flags are constants, so is the choice of the cache. */
+/* Where size and flags are constants, so is the choice of the cache; what is known of the flags
+ * alone need not be asked again. */
 static __always_inline void *kmalloc_tag(size_t size, gfp_t gfp, u32 tag)
 {
 	if (__builtin_constant_p(size) && size - 1 < KMALLOC_MAX_CLASS && !(gfp & KMALLOC_SPECIAL))
 		return slab_alloc(kmalloc_cache[(size - 1) / 16], gfp, tag);
+	if (__builtin_constant_p(gfp & KMALLOC_SPECIAL) && !(gfp & KMALLOC_SPECIAL))
+		return kmalloc_plain(size, gfp, tag);
 	return kmalloc_any(size, gfp, tag);
 }
