@@ -293,3 +293,16 @@ void cpu_enable_features(void)
 	if (cpu_id() == 0) /* the others are the same */
 		log_features(f);
 }
+
+/* Changing the bit makes the CPU forget the global ones too, and loading %cr3 the others where
+ * there are no global ones (Intel SDM 3A, 4.10.4.1). */
+void cpu_forget_translations(void)
+{
+	u64 flags = irq_save(), cr3, cr4;
+
+	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4 & ~CR4_GLOBAL_PAGES) : "memory");
+	__asm__ volatile("movq %%cr3, %0; movq %0, %%cr3" : "=r"(cr3) : : "memory");
+	__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
+	irq_restore(flags);
+}

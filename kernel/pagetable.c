@@ -25,6 +25,7 @@ static u64 root_pa;
 
 #define SPARE_TABLES 8ul
 static u64 spare_pa, spare_end_pa; /* boot memory not yet used */
+static u64 nr_pages;               /* A: tables that are pages of the page allocator's */
 
 static u64 *table_of(u64 entry)
 {
@@ -57,10 +58,16 @@ u64 pagetable_new(void)
 		struct page *page = alloc_page(GFP_ATOMIC);
 
 		pa = page ? page_to_phys(page) : 0;
+		__atomic_add_fetch(&nr_pages, page != NULL, __ATOMIC_RELAXED);
 	}
 	if (pa != 0)
 		memset(phys_to_virt(pa), 0, PAGE_SIZE);
 	return pa;
+}
+
+u64 pagetable_nr_pages(void)
+{
+	return __atomic_load_n(&nr_pages, __ATOMIC_RELAXED);
 }
 
 void pagetable_init(struct bootmem *boot)

@@ -427,6 +427,11 @@ u64 sched_milliseconds(void)
 	return __atomic_load_n(&queue0.ticks, __ATOMIC_RELAXED) * 1000 / SCHED_HZ;
 }
 
+bool sched_is_ticking(void)
+{
+	return this_queue()->ticking;
+}
+
 void sched_set_tick_hook(void (*hook)(void))
 {
 	__atomic_store_n(&tick_hook, hook, __ATOMIC_RELEASE);

@@ -35,7 +35,9 @@
 #define INIT_PAUSE_US 10000
 #define STARTUP_PAUSE_US 200
 #define TABLES_ORDER 2
-#define ANSWER_TRIES 500 /* of STARTUP_PAUSE_US each */
+#define LOOKS_BEFORE_HALT 2000
+#define ANSWER_TRIES 500    /* of STARTUP_PAUSE_US each */
+#define FLUSH_PAGES_MAX 128 /* at most so many one by one */
 #define EFER_LONG_MODE (1u << 8)
 #define EFER_NX (1u << 11)
 
@@ -273,14 +275,27 @@ static void send_call(unsigned cpu)
 	apic_send(cpu_of(cpu)->apic_id, VECTOR_CALL);
 }
 
+/* Between two looks at what another CPU is to do. Who has waited for long halts until its next
+ * tick: an emulator has fewer CPUs than the machine, and this one may be what the other waits for.
+ */
+static void wait_a_little(u32 *nr_looks)
+{
+	if (++*nr_looks > LOOKS_BEFORE_HALT && sched_is_ticking())
+		__asm__ volatile("hlt" : : : "memory");
+	else
+		cpu_relax();
+}
+
 /* cpu: one, or mm_nr_cpus for all others. */
 static void call_cpus(unsigned cpu, void (*fn)(void *arg), void *arg)
 {
 	unsigned self, nr = smp_nr_cpus();
+	u32 nr_looks = 0;
 
 	assert(irq_is_enabled());
 	sched_stay();
-	spin_lock(&call.lock);
+	while (!spin_try_lock(&call.lock))
+		wait_a_little(&nr_looks);
 	self = cpu_id();
 	call.fn = fn;
 	call.arg = arg;
@@ -288,8 +303,9 @@ static void call_cpus(unsigned cpu, void (*fn)(void *arg), void *arg)
 	for (unsigned i = 0; i < nr; i++)
 		if (i != self && (cpu >= nr || i == cpu))
 			send_call(i);
+	nr_looks = 0;
 	while (__atomic_load_n(&call.nr_left, __ATOMIC_ACQUIRE) != 0)
-		cpu_relax();
+		wait_a_little(&nr_looks);
 	spin_unlock(&call.lock);
 	sched_move();
 }
@@ -376,6 +392,10 @@ static void flush_range(void *arg)
 {
 	const struct range *r = arg;
 
+	if (r->end - r->start > FLUSH_PAGES_MAX * PAGE_SIZE) {
+		cpu_forget_translations();
+		return;
+	}
 	for (u64 va = r->start; va < r->end; va += PAGE_SIZE)
 		__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
 }

@@ -4,8 +4,8 @@
  * ones are unmapped and their pages given back.
  *
  *   K1  only slots below nr_slots were ever mapped; their guard pages never are
- *   K2  a slot below nr_slots is in use, on the list of free stacks, or its number is on the list
- * of empty slots
+ *   K2  a slot below nr_slots is in use, on the list of free stacks, its number is on the list of
+ * empty slots, or it is on the way there
  */
 #include <kernel/layout.h>
 #include <kernel/pagetable.h>
@@ -21,16 +21,17 @@
 #define SLOT_SIZE (CPU_STACK_SIZE + STACK_GUARD_SIZE)
 #define MAX_SLOTS ((PAGE_MAP_BASE - STACKS_BASE) / SLOT_SIZE)
 #define STACK_ORDER 2
-#define EMPTY_MAX 64
+#define EMPTY_MAX 1024
+#define BATCH 32
 
 static_assert(CPU_STACK_SIZE == PAGE_SIZE << STACK_ORDER, "a stack is one block of pages");
 
 static struct spinlock lock = SPINLOCK_INIT("stacks");
 static u64 nr_slots;   /* L */
 static u64 first_free; /* L: base of a stack whose first word leads to the next; 0: none */
-static u32
-    empty_slot[EMPTY_MAX + MAX_CPUS]; /* L: unmapped again; each CPU may be about to add one */
-static unsigned nr_empty;             /* L */
+static u32 empty_slot[EMPTY_MAX]; /* L: unmapped again */
+static unsigned nr_empty;         /* L */
+static unsigned nr_leaving;       /* L: taken apart, and not on the list of empty slots yet */
 
 static u64 slot_base(u64 slot)
 {
@@ -87,32 +88,51 @@ void stack_free(u64 base)
 	spin_unlock_irq(&lock, flags);
 }
 
-/* Unmaps one free stack, and says which slot it was. Its pages, or NULL when there is none. */
-static struct page *take_apart(u64 *slot)
-{
-	u64 flags = spin_lock_irq(&lock), base = nr_empty < EMPTY_MAX ? take_free() : 0, pa;
-	struct page *pages = NULL;
+/* Free stacks that are unmapped together, so that the other CPUs are asked only once. */
+struct batch {
+	u64 base[BATCH];
+	unsigned nr;
+};
 
-	if (base != 0) {
-		if (!paging_translate(base, &pa, NULL))
-			panic("stack: a free stack is not mapped base=%#lx", base);
-		pagetable_unmap(base, CPU_STACK_SIZE);
-		pages = pfn_to_page((u32)(pa >> PAGE_SHIFT));
-		*slot = (base - STACKS_BASE) / SLOT_SIZE;
+/* Free stacks, up to nr: nobody else's now. */
+static void take_apart(struct batch *b, u64 nr)
+{
+	u64 flags = spin_lock_irq(&lock), base;
+
+	b->nr = 0;
+	while (b->nr < nr && nr_empty + nr_leaving < EMPTY_MAX && (base = take_free()) != 0) {
+		b->base[b->nr++] = base;
+		nr_leaving++;
 	}
 	spin_unlock_irq(&lock, flags);
-	return pages;
 }
 
-/* The slot may be mapped to other pages from here on: no CPU remembers the old ones. */
-static void give_slot_back(u64 slot)
+/* Finds their pages, and has every CPU forget them. */
+static void unmap(const struct batch *b, struct page *pages[])
 {
-	u64 flags;
+	u64 first = UINT64_MAX, end = 0, pa;
 
-	tlb_shootdown(slot_base(slot), CPU_STACK_SIZE);
-	flags = spin_lock_irq(&lock);
-	assert(nr_empty < EMPTY_MAX + MAX_CPUS);
-	empty_slot[nr_empty++] = (u32)slot;
+	for (unsigned i = 0; i < b->nr; i++) {
+		if (!paging_translate(b->base[i], &pa, NULL))
+			panic("stack: a free stack is not mapped base=%#lx", b->base[i]);
+		pages[i] = pfn_to_page((u32)(pa >> PAGE_SHIFT));
+		pagetable_unmap(b->base[i], CPU_STACK_SIZE);
+		first = min_u64(first, b->base[i]);
+		end = max_u64(end, b->base[i] + CPU_STACK_SIZE);
+	}
+	tlb_shootdown(first, end - first);
+}
+
+/* The slots may be mapped to other pages from here on: no CPU remembers the old ones. */
+static void give_slots_back(const struct batch *b)
+{
+	u64 flags = spin_lock_irq(&lock);
+
+	for (unsigned i = 0; i < b->nr; i++) {
+		assert(nr_empty < EMPTY_MAX);
+		empty_slot[nr_empty++] = (u32)((b->base[i] - STACKS_BASE) / SLOT_SIZE);
+	}
+	nr_leaving -= b->nr;
 	spin_unlock_irq(&lock, flags);
 }
 
@@ -120,16 +140,19 @@ static void give_slot_back(u64 slot)
  */
 static u64 give_spares(struct shrinker *self, u64 nr)
 {
-	u64 given = 0, slot = 0;
+	struct page *pages[BATCH];
+	struct batch b;
+	u64 given = 0;
 
 	(void)self;
-	for (; given < nr && irq_is_enabled(); given++) {
-		struct page *pages = take_apart(&slot);
-
-		if (pages == NULL)
+	for (; given < nr && irq_is_enabled(); given += b.nr) {
+		take_apart(&b, min_u64(nr - given, BATCH));
+		if (b.nr == 0)
 			break;
-		give_slot_back(slot);
-		free_pages(pages, STACK_ORDER);
+		unmap(&b, pages);
+		give_slots_back(&b);
+		for (unsigned i = 0; i < b.nr; i++)
+			free_pages(pages[i], STACK_ORDER);
 	}
 	return given;
 }

@@ -82,6 +82,7 @@ struct test_usage {
 };
 void test_usage_now(struct test_usage *out);
 const char *test_state_check(void); /* NULL, or the broken invariant */
+u64 test_pages_kept(void);          /* of the pages in use: what the machine never gives back */
 
 /* --- below: what the macros are made of --- */
 

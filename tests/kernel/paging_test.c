@@ -41,6 +41,11 @@ static void expect_fault(void (*access)(void *), u64 va, u64 error)
 	EXPECT_EQ(f.error, error);
 }
 
+u64 test_pages_kept(void)
+{
+	return pagetable_nr_pages();
+}
+
 TEST(paging, page_zero_and_the_lower_half_fault)
 {
 	expect_fault(read_byte, 0, 0);

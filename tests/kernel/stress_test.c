@@ -23,7 +23,7 @@
 
 #define NR_SLOTS 512u
 #define NR_TICK_SLOTS 16u
-#define MAX_THREADS 64u
+#define MAX_THREADS (2 * MAX_CPUS)
 #define MAX_BYTES 20000u
 
 /* At the start of each object. */
@@ -186,7 +186,7 @@ static void worker(void *arg)
 
 static void run_threads(unsigned nr_threads)
 {
-	struct thread *t[MAX_THREADS];
+	static struct thread *t[MAX_THREADS]; /* too many for a stack; one stress at a time */
 
 	for (unsigned i = 0; i < nr_threads; i++)
 		t[i] = thread_create(i % smp_nr_cpus(), worker, (void *)(u64)i, "stress");
@@ -236,6 +236,13 @@ void stress_run(u64 seed, unsigned nr_threads, u64 ops_each, struct stress_resul
 		out->fault = mm_check();
 }
 
+/* Two a CPU, so that threads are pre-empted; one where an emulator has more CPUs than it can run.
+ */
+static unsigned nr_threads(void)
+{
+	return smp_nr_cpus() < 32 ? 2 * smp_nr_cpus() : smp_nr_cpus();
+}
+
 bool stress_for(u64 seed, u64 seconds)
 {
 	u64 end = sched_milliseconds() + 1000 * seconds;
@@ -243,7 +250,7 @@ bool stress_for(u64 seed, u64 seconds)
 	struct stress_result r = {0};
 
 	for (unsigned round = 1; sched_milliseconds() < end; round++, seed++) {
-		stress_run(seed, 2 * smp_nr_cpus(), 20000, &r);
+		stress_run(seed, nr_threads(), 20000 / (1 + smp_nr_cpus() / 4), &r);
 		ops += r.nr_ops;
 		interrupt_ops += r.nr_interrupt_ops;
 		kprintf("stress: round %u seed %llu: %llu operations, %llu in interrupts, %llu "
@@ -266,7 +273,7 @@ TEST(stress, threads_and_interrupts_lose_nothing)
 	u64 ops = 6000 / (1 + smp_nr_cpus() / 4);
 	struct stress_result r;
 
-	stress_run(rng_next(test_rng()), 2 * smp_nr_cpus(), ops, &r);
+	stress_run(rng_next(test_rng()), nr_threads(), ops, &r);
 	EXPECT_EQ(r.nr_corrupt, 0);
 	if (r.fault != NULL)
 		test_fail(__FILE__, __LINE__, "after the stress: %s", r.fault);

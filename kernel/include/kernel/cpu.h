@@ -101,6 +101,9 @@ void cpu_forget_features(void);
 /* Turns on what cpu_features has, on this CPU; one log line. */
 void cpu_enable_features(void);
 
+/* All of this CPU's translations. Any context. */
+void cpu_forget_translations(void);
+
 /* Whether [va, va + length) lies in one kernel stack. */
 bool cpu_stack_contains(u64 va, u64 length);
 

@@ -48,6 +48,9 @@ void pagetable_load(void);
 /* A new table of zeros: its physical address, or 0 without memory. */
 u64 pagetable_new(void);
 
+/* How many came from the page allocator. None goes back: the next mapping there uses it. */
+u64 pagetable_nr_pages(void);
+
 /* The entry's bits, besides the address, for PAGING_ flags. */
 u64 pagetable_bits(u32 flags);
 

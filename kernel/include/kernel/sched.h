@@ -59,6 +59,9 @@ void sched_check_sleep(const char *who, bool interrupts_on, unsigned nr_locks);
 void sched_stay(void);
 void sched_move(void);
 
+/* Whether this CPU's timer runs: a halt ends at its next tick, if not before. */
+bool sched_is_ticking(void);
+
 /* Milliseconds since CPU 0's timer started: its ticks. */
 u64 sched_milliseconds(void);
 
