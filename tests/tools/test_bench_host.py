@@ -78,6 +78,14 @@ class Driver(unittest.TestCase):
         self.figures("strata", "pair 9")
         self.assertIn("0.80 x mimalloc: **missed**, 0.90", self.run_driver("--only", "hot_64")[1])
 
+    def test_scaling_has_a_least_value(self):
+        self.figures("strata", "scaling 1.95\nscaling_cpu 1.99")
+        out = self.run_driver("--only", "threads_scaling")[1]
+        self.assertIn("at least 1.90: met, 1.95", out)
+        self.assertIn("Goals: 1 met, 0 missed", out)
+        self.figures("strata", "scaling 1.85\nscaling_cpu 1.99")
+        self.assertIn("at least 1.90: **missed**, 1.85", self.run_driver("--only", "threads_scaling")[1])
+
     def test_a_footprint_is_compared_with_live_bytes(self):
         self.figures("strata", "live_bytes 1000\nfootprint 1.3")
         out = self.run_driver("--only", "mix_footprint")[1]
@@ -232,7 +240,7 @@ class Program(unittest.TestCase):
     def test_every_workload_runs_and_prints_figures(self):
         works = [("hot_16",), ("hot_runtime", "100"), ("hot_mixed",), ("hot_page",), ("batch_256", "random"),
                  ("batch_page", "reverse"), ("mix", "1000"), ("mix_footprint", "1000"), ("threads_hot",),
-                 ("producer_consumer",), ("replay", "tests/fuzz/seeds/trace/every-kind")]
+                 ("threads_scaling",), ("producer_consumer",), ("replay", "tests/fuzz/seeds/trace/every-kind")]
         for subject in ("strata", "malloc", "none"):
             for work in works:
                 status, out, err = self.run_program(subject, "--blocks", "1", *work)

@@ -5,6 +5,11 @@
  * Two figures. pair is elapsed time divided by what one thread did: when threads do not disturb
  * each other it is that of one thread alone. It means something only where two processors are free.
  * cpu is the processor time of both, waiting for each other included, divided by what both did.
+ *
+ * scaling, of the hot pairs: how many times as much two threads get done as one alone, which has
+ * the other wait; 2 when they do not disturb each other at all. Each block has both, one right
+ * after the other. In elapsed time it needs two free processors; scaling_cpu takes each thread's
+ * processor time instead, and so only shows what they do to each other's caches.
  */
 #include <tests/bench/host/work.h>
 
@@ -15,6 +20,7 @@ enum { MAX_ROUNDS = 11 };
 
 static pthread_barrier_t barrier;
 static unsigned nr_rounds;
+static bool alone; /* this round is thread 0's; changed between rounds */
 
 /* Each thread's own; the padding keeps them on different cache lines. */
 static struct thread {
@@ -43,12 +49,9 @@ static void end_round(struct thread *t)
 	meet();
 }
 
-/* Runs the body on both threads, a round a block after a warm-up, and times the rounds. */
-static void run_threads(u64 ops, void *(*body)(void *))
+static void start_threads(unsigned rounds, void *(*body)(void *))
 {
-	struct phase pair = {.name = "pair", .ops = ops}, cpu = {.name = "cpu", .ops = 2 * ops};
-
-	nr_rounds = (nr_blocks < MAX_ROUNDS ? nr_blocks : MAX_ROUNDS) + 1;
+	nr_rounds = rounds;
 	subject_start(2);
 	pthread_barrier_init(&barrier, NULL, 3);
 	for (unsigned i = 0; i < 2; i++) {
@@ -57,19 +60,37 @@ static void run_threads(u64 ops, void *(*body)(void *))
 		if (pthread_create(&threads[i].id, NULL, body, &threads[i]) != 0)
 			fail(STATUS_FAILED, "cannot start a thread");
 	}
-	for (unsigned i = 0; i < nr_rounds; i++) {
-		double start;
+}
 
-		meet();
-		start = wall_ns();
-		meet();
-		if (i == 0)
-			continue; /* the warm-up */
-		phase_add(&pair, wall_ns() - start);
-		phase_add(&cpu, threads[0].cpu_ns + threads[1].cpu_ns);
-	}
+static void join_threads(void)
+{
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(threads[i].id, NULL);
+}
+
+/* A round of the threads; how long it took. */
+static double time_round(void)
+{
+	double start;
+
+	meet();
+	start = wall_ns();
+	meet();
+	return wall_ns() - start;
+}
+
+/* Runs the body on both threads, a round a block after a warm-up, and times the rounds. */
+static void run_threads(u64 ops, void *(*body)(void *))
+{
+	struct phase pair = {.name = "pair", .ops = ops}, cpu = {.name = "cpu", .ops = 2 * ops};
+
+	start_threads((nr_blocks < MAX_ROUNDS ? nr_blocks : MAX_ROUNDS) + 1, body);
+	(void)time_round(); /* the warm-up */
+	for (unsigned i = 1; i < nr_rounds; i++) {
+		phase_add(&pair, time_round());
+		phase_add(&cpu, threads[0].cpu_ns + threads[1].cpu_ns);
+	}
+	join_threads();
 	phase_report(&pair);
 	phase_report(&cpu);
 }
@@ -81,7 +102,7 @@ static void *hot(void *context)
 	subject_thread(t->number);
 	for (unsigned round = 0; round < nr_rounds; round++) {
 		begin_round(t);
-		for (u32 i = 0; i < PAIRS; i++)
+		for (u32 i = 0, n = alone && t->number != 0 ? 0 : PAIRS; i < n; i++)
 			subject_free(opaque(subject_alloc(64)));
 		end_round(t);
 	}
@@ -168,6 +189,29 @@ static void run_hot(const char *argument)
 	run_threads(PAIRS, hot);
 }
 
+static void run_scaling(const char *argument)
+{
+	struct phase wall = {.name = "scaling", .ops = 1}, cpu = {.name = "scaling_cpu", .ops = 1};
+
+	(void)argument;
+	start_threads(2 * nr_blocks + 1, hot);
+	(void)time_round();
+	for (unsigned i = 0; i < nr_blocks; i++) {
+		double one, one_cpu, both;
+
+		alone = true;
+		one = time_round();
+		one_cpu = threads[0].cpu_ns;
+		alone = false;
+		both = time_round();
+		phase_add(&wall, 2 * one / both);
+		phase_add(&cpu, 4 * one_cpu / (threads[0].cpu_ns + threads[1].cpu_ns));
+	}
+	join_threads();
+	phase_report(&wall);
+	phase_report(&cpu);
+}
+
 static void run_mix(const char *argument)
 {
 	(void)argument;
@@ -182,6 +226,7 @@ static void run_pass(const char *argument)
 
 const struct work thread_works[] = {
     {"threads_hot", "two threads: a pair of 64 bytes", run_hot},
+    {"threads_scaling", "two threads' hot pairs of 64 bytes, in times of one's alone", run_scaling},
     {"threads_mix", "two threads: the mix, 50,000 live objects each", run_mix},
     {"producer_consumer", "one thread allocates 256 bytes, the other frees them", run_pass},
     {0},
