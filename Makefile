@@ -292,7 +292,7 @@ test-host: $H/tests-$(HOSTCC_NAME) ## the unit tests on this machine, with sanit
 
 # Address space randomisation beyond what this sanitizer knows is turned off where that may be done.
 test-tsan: $H/tests-tsan ## the tests with several threads, with the thread sanitizer (SEED=)
-	@$$(setarch -R true 2>/dev/null && echo setarch -R) $< --quiet --mem 64M --filter '$(or $(TEST),*threads*,mempool)' \
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) $< --quiet --mem 64M --filter '$(or $(TEST),*threads*,mempool,traffic)' \
 		$(if $(SEED),--seed $(SEED))
 
 # Without the tests that step through instructions or time threads.

@@ -70,16 +70,25 @@ struct waiter {
 	bool listed;
 };
 
-void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags)
+/* The record is the caller's, because compilers warn of a local one that may stay listed. */
+static __noinline void wait_as(struct waiter *w, struct list *waiters, struct spinlock *lock,
+                               u64 *flags)
 {
-	struct waiter w = {.listed = true};
-
-	list_push_back(waiters, &w.link);
-	while (w.listed) {
+	w->listed = true;
+	list_push_back(waiters, &w->link);
+	while (w->listed) {
 		spin_unlock_irq(lock, *flags);
 		sched_yield();
 		*flags = spin_lock_irq(lock);
 	}
+}
+
+void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags)
+{
+	struct waiter w;
+
+	spin_assert_held(lock);
+	wait_as(&w, waiters, lock, flags);
 }
 
 void platform_wake_one(struct list *waiters)
