@@ -36,7 +36,9 @@ struct mm_context {
 	u64 id;                  /* cpu * NR_CONTEXT_KINDS + kind */
 };
 
-/* All of a fast path's code: it calls nothing outside, but for its slow path as the last thing. */
+/* All of a fast path's code: it calls nothing outside, but for its slow path as the last thing.
+ * krealloc_tag() is two of them with a memcpy() in between, which is outside: nothing of the
+ * context is half done there, nor remembered across it. */
 #define __mm_fast __attribute__((section("mm_fast_text")))
 
 /* Whether an instruction at this address may be in the middle of a fast path. */
