@@ -176,8 +176,10 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 			surplus = o->loaded;
 		load(o, full, c->capacity, c->capacity);
 	} else {
+		depot_note_miss(c, o);
 		o->top += slab_take_locked(c, o->top + 1, c->capacity);
 	}
+	depot_note_trip(c);
 	spin_unlock(&c->lock);
 	if (surplus != NULL)
 		magazine_destroy(c, surplus);
@@ -200,9 +202,11 @@ static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *
 		depot_push_full(c, o->spare);
 		o->spare = empty;
 	} else {
+		depot_note_refusal(c, o);
 		slab_put_locked(c, &o->spare->slot[1], c->capacity);
 		slab_trim_locked(c, c->capacity, surplus);
 	}
+	depot_note_trip(c);
 	spin_unlock(&c->lock);
 	o->nr_spare = 0;
 	load_spare(c, o);
@@ -283,8 +287,13 @@ static void flush_depot(struct kmem_cache *c)
 	struct magazine *m;
 	u64 nr;
 
+	u64 flags;
+
 	while ((m = depot_take(c, &nr)) != NULL)
 		empty_magazine(c, m, nr);
+	flags = spin_lock_irq(&c->lock);
+	depot_forget(c);
+	spin_unlock_irq(&c->lock, flags);
 }
 
 void depot_give_back(struct kmem_cache *c)

@@ -92,6 +92,10 @@ static_assert(sizeof(struct cpu_objects) == CONTEXT_STRIDE, "mm_this(offset) lea
 struct depot {
 	struct magazine *full, *empty;
 	u32 nr_full, nr_empty;
+	u32 extra;      /* full ones beyond its share, because they were missed: slab_kept.c */
+	u32 nr_refused; /* full ones that would have had room, had extra been larger */
+	u32 nr_trips, min_full;            /* of the interval, while extra is not 0 */
+	const struct cpu_objects *refused; /* whose magazine was refused last */
 };
 
 /* L: guarded by lock. C: constant after creation. A: atomic. */
@@ -258,6 +262,13 @@ u64 depot_kept(const struct kmem_cache *c);
  * few, for a moment), or another empty one. L */
 bool depot_wants_full(const struct kmem_cache *c);
 bool depot_wants_empty(const struct kmem_cache *c);
+
+/* What trips teach it: it had no full magazine for a context; no room for one of a context; the end
+ * of each; and that all was taken from it. L */
+void depot_note_miss(struct kmem_cache *c, const struct cpu_objects *o);
+void depot_note_refusal(struct kmem_cache *c, const struct cpu_objects *o);
+void depot_note_trip(struct kmem_cache *c);
+void depot_forget(struct kmem_cache *c);
 
 /* L. NULL: there is none. */
 void depot_push_full(struct kmem_cache *c, struct magazine *m);

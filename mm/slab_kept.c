@@ -13,6 +13,11 @@
  *   3. Where caches grow, as many bytes go back to their slabs, a magazine at a time, each from
  *      the depot that keeps the most. So what one kind of object no longer needs becomes another's.
  *
+ * Objects of any size that go from CPU to CPU are kept beyond that. A context that finds the depot
+ * empty after another's full magazine was refused would have had that one: each such pair is room
+ * for one more, up to EXTRA_BYTES of a cache. At the end of each EXTRA_INTERVAL trips as many are
+ * forgotten as were not used in it; flushing the depot forgets all.
+ *
  * (Bonwick and Adams, 2001, give back what was not needed for some seconds; here there is no clock,
  * and need is what counts.) Empty magazines join the depot while they are fewer than the full ones,
  * or a few.
@@ -26,6 +31,10 @@
 #include "slab_internal.h"
 
 #include <lib/race.h>
+
+#define EXTRA_BYTES (256 * KIB) /* of objects of a cache, at most, because they were missed */
+#define MAX_EXTRA 32u           /* magazines of them, at most */
+#define EXTRA_INTERVAL 256u     /* trips */
 
 #define KEPT_SHARE 32      /* of memory */
 #define KEPT_MIN_SIZE 128u /* bytes of an object */
@@ -58,10 +67,55 @@ bool depot_wants_full(const struct kmem_cache *c)
 {
 	u64 nr_full = data_race(c->depot.nr_full) + 1ull;
 
-	if (nr_full * c->capacity * OTHERS_SHARE <= data_race(c->nr_slabs) * c->nr_objects)
+	if (nr_full * c->capacity * OTHERS_SHARE <= data_race(c->nr_slabs) * c->nr_objects ||
+	    nr_full <= data_race(c->depot.extra))
 		return true;
 	return c->stride >= KEPT_MIN_SIZE && c->stride <= KEPT_MAX_SIZE &&
 	       data_race(slab_kept) + magazine_bytes(c) <= slab_kept_limit;
+}
+
+/* Of objects of one cache. */
+static u32 max_extra(const struct kmem_cache *c)
+{
+	return (u32)min_u64(EXTRA_BYTES / magazine_bytes(c), MAX_EXTRA);
+}
+
+void depot_note_miss(struct kmem_cache *c, const struct cpu_objects *o)
+{
+	struct depot *d = &c->depot;
+
+	if (d->nr_refused == 0 || d->refused == o)
+		return;
+	d->nr_refused--;
+	if (d->extra < max_extra(c))
+		d->extra++;
+}
+
+void depot_note_refusal(struct kmem_cache *c, const struct cpu_objects *o)
+{
+	struct depot *d = &c->depot;
+
+	d->refused = o;
+	if (d->nr_refused < MAX_EXTRA)
+		d->nr_refused++;
+}
+
+void depot_note_trip(struct kmem_cache *c)
+{
+	struct depot *d = &c->depot;
+
+	if (likely(d->extra == 0))
+		return;
+	d->min_full = (u32)min_u64(d->min_full, d->nr_full);
+	if (++d->nr_trips % EXTRA_INTERVAL != 0)
+		return;
+	d->extra -= (u32)min_u64(d->extra, d->min_full);
+	d->min_full = d->nr_full;
+}
+
+void depot_forget(struct kmem_cache *c)
+{
+	c->depot.extra = c->depot.nr_refused = 0;
 }
 
 bool depot_wants_empty(const struct kmem_cache *c)

@@ -60,7 +60,7 @@ TEST(traffic, every_free_is_remote_between_four_cpus)
 	remote(2, TRAFFIC_MIX, "remote, 4 CPUs");
 }
 
-/* Of small objects depots keep few full magazines (mm/slab_kept.c), of larger ones many. */
+/* Depots keep them for different reasons: mm/slab_kept.c. */
 TEST(traffic, every_free_of_one_size_is_remote)
 {
 	remote(1, 64, "remote, 2 CPUs, 64 bytes");
