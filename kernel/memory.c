@@ -17,6 +17,8 @@
 #include <kernel/cpu.h>
 #include <kernel/machine.h>
 #include <kernel/memory.h>
+#include <kernel/page_map.h>
+#include <kernel/pagetable.h>
 #include <kernel/paging.h>
 #include <kernel/sections.h>
 #include <lib/assert.h>
@@ -47,7 +49,7 @@ static u32 nr_raw;
 static struct boot_info info;
 static struct bootmem boot;
 extern const u64 boot_start_cycles; /* boot/start.asm */
-static u64 ready_cycles;
+static u64 ready_cycles, ready_tables, ready_window_pages;
 static u64 firmware_usable; /* bytes, after normalising, before anything was reserved */
 
 const struct boot_info *boot_info(void)
@@ -210,6 +212,16 @@ u64 memory_boot_cycles(void)
 	return ready_cycles - boot_start_cycles;
 }
 
+u64 memory_boot_table_bytes(void)
+{
+	return ready_tables * PAGE_SIZE;
+}
+
+u64 memory_boot_pageblock_bytes(void)
+{
+	return ready_window_pages * PAGE_SIZE;
+}
+
 void memory_print_account(void)
 {
 	struct mm_usage use;
@@ -253,6 +265,8 @@ void memory_init(void)
 
 	mm_init(&map, &boot);
 	ready_cycles = cycles();
+	ready_tables = pagetable_count();
+	ready_window_pages = page_map_window_pages();
 	log_what_came(false);
 	log_info("memory map, as used:");
 	memmap_dump(&map);

@@ -6,8 +6,16 @@
  * zeros, read-only, one table full of it, and 32 entries that share the table. Where there is RAM,
  * its page in the window becomes one of its own: 4 KiB of bytes for each 8 GiB.
  *
- * W1  Every page of the window is the zero page (read-only) or a page of its own (writable).
+ * Clearing a page for each 8 GiB would make the boot of a large machine longer. So of a long run
+ * only the first and the last page are cleared at once; the others are promised: their entries are
+ * not present but name the frame, and the first access, a read or a write, faults and has it
+ * cleared and mapped. (Mapping the zero page there until the first write would need every other CPU
+ * to forget that translation; of an entry that is not present a CPU remembers nothing.)
+ *
+ * W1  Every page of the window is the zero page (read-only), a page of its own (writable), or
+ *     promised.
  * W2  Only a table that is not the shared one is changed.
+ * W3  A promised page is cleared before it is mapped, by one CPU.
  *
  * The page map itself is backed with the largest leaves that its place and the memory allow: a
  * gigabyte of page map describes 256 GiB. Nothing in it is cleared: its users write before they
@@ -20,6 +28,7 @@
 #include <kernel/sections.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
+#include <lib/spinlock.h>
 #include <lib/string.h>
 #include <mm/page.h>
 
@@ -27,6 +36,10 @@
 
 static const u8 zero_page[PAGE_SIZE] __aligned(4096);
 static u64 shared_table_pa;
+static struct spinlock window_lock = SPINLOCK_INIT("pageblock window"); /* promises kept (W3) */
+static u64 nr_backed;                                                   /* pages cleared */
+
+#define PTE_PROMISED (1ull << 9) /* with PTE_PRESENT clear: a bit that the CPU leaves to us */
 
 /* --- Pageblock bytes --- */
 
@@ -85,9 +98,53 @@ static int back_pageblock_page(u64 va, u64 pa)
 	if (entry == NULL)
 		return -ENOMEM;
 	memset(phys_to_virt(pa), 0, PAGE_SIZE);
+	nr_backed++;
 	*entry = pa | pagetable_bits(PAGING_WRITE);
 	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
 	return 0;
+}
+
+/* Pages [va, end) of the window, of which nobody read anything yet, get these when they are needed.
+ */
+static int promise_pages(u64 va, u64 end, u64 pa)
+{
+	while (va < end) {
+		u64 stop = min_u64(end, align_down(va, pagetable_span(1)) + pagetable_span(1));
+		u64 *entry = private_entry(va);
+
+		if (entry == NULL)
+			return -ENOMEM;
+		for (; va < stop; va += PAGE_SIZE, pa += PAGE_SIZE)
+			*entry++ = pa | PTE_PROMISED;
+	}
+	return 0;
+}
+
+bool page_map_serve_fault(u64 va)
+{
+	bool served;
+	u64 *entry, flags;
+
+	if (va < PAGEBLOCK_BASE || va - PAGEBLOCK_BASE >= PAGEBLOCK_SIZE)
+		return false;
+	flags = spin_lock_irq(&window_lock);
+	entry = entry_or_panic(va, 0);
+	served =
+	    (*entry & (PTE_PRESENT | PTE_PROMISED)) != 0; /* another CPU may have been faster */
+	if (!(*entry & PTE_PRESENT) && served) {
+		u64 pa = *entry & PTE_ADDRESS;
+
+		memset(phys_to_virt(pa), 0, PAGE_SIZE);
+		nr_backed++;
+		*(volatile u64 *)entry = pa | pagetable_bits(PAGING_WRITE);
+	}
+	spin_unlock_irq(&window_lock, flags);
+	return served;
+}
+
+u64 page_map_window_pages(void)
+{
+	return nr_backed;
 }
 
 /* The first page may be an earlier run's already: 8 GiB share it. */
@@ -95,8 +152,8 @@ static int back_pageblocks(u64 first_pfn, u64 end_pfn, platform_page_source allo
 {
 	u64 va = align_down(PAGEBLOCK_BASE + (first_pfn >> PAGEBLOCK_ORDER), PAGE_SIZE);
 	u64 end = align_up(PAGEBLOCK_BASE + div_round_up(end_pfn, PAGEBLOCK_PAGES), PAGE_SIZE);
-	int error = 0;
-	u64 pa;
+	u64 last = end - PAGE_SIZE, pa;
+	int error;
 
 	if (!is_shared(va))
 		va += PAGE_SIZE;
@@ -105,8 +162,11 @@ static int back_pageblocks(u64 first_pfn, u64 end_pfn, platform_page_source allo
 	pa = alloc(context, end - va, PAGE_SIZE);
 	if (pa == 0)
 		return -ENOMEM;
-	for (; va != end && error == 0; va += PAGE_SIZE, pa += PAGE_SIZE)
-		error = back_pageblock_page(va, pa);
+	error = back_pageblock_page(va, pa);
+	if (error == 0 && va < last)
+		error = promise_pages(va + PAGE_SIZE, last, pa + PAGE_SIZE);
+	if (error == 0 && va < last)
+		error = back_pageblock_page(last, pa + (last - va));
 	return error;
 }
 

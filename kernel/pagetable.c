@@ -26,6 +26,7 @@ static u64 root_pa;
 #define SPARE_TABLES 8ul
 static u64 spare_pa, spare_end_pa; /* boot memory not yet used */
 static u64 nr_pages;               /* A: tables that are pages of the page allocator's */
+static u64 nr_tables;              /* A: all that were made */
 
 static u64 *table_of(u64 entry)
 {
@@ -60,14 +61,21 @@ u64 pagetable_new(void)
 		pa = page ? page_to_phys(page) : 0;
 		__atomic_add_fetch(&nr_pages, page != NULL, __ATOMIC_RELAXED);
 	}
-	if (pa != 0)
+	if (pa != 0) {
 		memset(phys_to_virt(pa), 0, PAGE_SIZE);
+		__atomic_add_fetch(&nr_tables, 1, __ATOMIC_RELAXED);
+	}
 	return pa;
 }
 
 u64 pagetable_nr_pages(void)
 {
 	return __atomic_load_n(&nr_pages, __ATOMIC_RELAXED);
+}
+
+u64 pagetable_count(void)
+{
+	return __atomic_load_n(&nr_tables, __ATOMIC_RELAXED);
 }
 
 void pagetable_init(struct bootmem *boot)
@@ -131,24 +139,31 @@ u64 *pagetable_entry(u64 va, unsigned level)
 	return &table[pagetable_index(va, level)];
 }
 
-/* nr leaves, the first of which is `leaf`; four at a time: most of a boot's page tables are these.
- */
-static int fill_leaves(u64 *entry, u64 nr, u64 leaf, u64 span)
+static bool are_empty(const u64 *entry, u64 nr)
 {
-	for (; nr >= 4; nr -= 4, entry += 4, leaf += 4 * span) {
-		if (entry[0] | entry[1] | entry[2] | entry[3])
-			return -EEXIST;
+	for (; nr >= 8; nr -= 8, entry += 8)
+		if (entry[0] | entry[1] | entry[2] | entry[3] | entry[4] | entry[5] | entry[6] |
+		    entry[7])
+			return false;
+	return mem_find_other(entry, 0, nr * sizeof(*entry)) == NULL;
+}
+
+/* nr leaves, the first of which is `leaf`; eight at a time: most of a boot's page tables are these.
+ */
+static void fill_leaves(u64 *entry, u64 nr, u64 leaf, u64 span)
+{
+	for (; nr >= 8; nr -= 8, entry += 8, leaf += span) {
 		entry[0] = leaf;
-		entry[1] = leaf + span;
-		entry[2] = leaf + 2 * span;
-		entry[3] = leaf + 3 * span;
+		entry[1] = leaf += span;
+		entry[2] = leaf += span;
+		entry[3] = leaf += span;
+		entry[4] = leaf += span;
+		entry[5] = leaf += span;
+		entry[6] = leaf += span;
+		entry[7] = leaf += span;
 	}
-	for (; nr > 0; nr--, entry++, leaf += span) {
-		if (*entry != 0)
-			return -EEXIST;
-		*entry = leaf;
-	}
-	return 0;
+	for (; nr > 0; nr--, leaf += span)
+		*entry++ = leaf;
 }
 
 /* How many leaves of that level [va, va + length) begins with. */
@@ -159,8 +174,9 @@ static u64 count_leaves(unsigned level, u64 va, u64 pa, u64 length)
 	           : 0;
 }
 
-/* All of the range lies in this table. */
-static int map_in_table(u64 *table, unsigned level, u64 va, u64 pa, u64 length, u64 bits)
+/* All of the range lies in this table. is_new: nothing is mapped in it yet. */
+static int map_in_table(u64 *table, unsigned level, u64 va, u64 pa, u64 length, u64 bits,
+                        bool is_new)
 {
 	const u64 span = pagetable_span(level);
 	u64 *entry = &table[pagetable_index(va, level)];
@@ -170,16 +186,18 @@ static int map_in_table(u64 *table, unsigned level, u64 va, u64 pa, u64 length, 
 		u64 nr = count_leaves(level, va, pa, length), part = nr * span;
 
 		if (nr > 0) {
-			error =
-			    fill_leaves(entry, nr, pa | bits | (level > 0 ? PTE_LARGE : 0), span);
+			if (!is_new && !are_empty(entry, nr))
+				return -EEXIST;
+			fill_leaves(entry, nr, pa | bits | (level > 0 ? PTE_LARGE : 0), span);
 			entry += nr;
 		} else {
+			bool new_below = *entry == 0;
 			u64 *below = table_below(entry);
 
 			part = min_u64(span - (va & (span - 1)), length);
 			if (below == NULL)
 				return *entry ? -EEXIST : -ENOMEM;
-			error = map_in_table(below, level - 1, va, pa, part, bits);
+			error = map_in_table(below, level - 1, va, pa, part, bits, new_below);
 			entry++;
 		}
 		va += part;
@@ -193,7 +211,8 @@ int pagetable_map(u64 va, u64 pa, u64 length, u64 bits)
 {
 	assert(is_aligned(va | pa | length, PAGE_SIZE));
 	assert((s64)va < 0 && va + (length - 1) >= va);
-	return map_in_table(phys_to_virt(root_pa), PAGETABLE_ROOT_LEVEL, va, pa, length, bits);
+	return map_in_table(phys_to_virt(root_pa), PAGETABLE_ROOT_LEVEL, va, pa, length, bits,
+	                    false);
 }
 
 void pagetable_unmap(u64 va, u64 length)

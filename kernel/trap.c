@@ -9,11 +9,13 @@
  * T1  Gates turn interrupts off; handlers run with interrupts off.
  * T2  #DF, NMI and #MC use the stacks of their own that the TSS names.
  *
- * It does not handle user mode, nor page faults that could be served: nothing is paged.
+ * Page faults that are served: the first access to pageblock bytes (kernel/page_map.c). Nothing
+ * else is paged. It does not handle user mode.
  */
 #include <kernel/cpu.h>
 #include <kernel/irq.h>
 #include <kernel/layout.h>
+#include <kernel/page_map.h>
 #include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
@@ -186,6 +188,9 @@ void trap_handle(struct trap_frame *f)
 		smp_handle_stop();
 	if (f->vector == TRAP_PAGE_FAULT || f->vector == TRAP_DOUBLE_FAULT)
 		__asm__ volatile("movq %%cr2, %0" : "=r"(f->cr2));
+	if (f->vector == TRAP_PAGE_FAULT && !(f->error & FAULT_PRESENT) &&
+	    page_map_serve_fault(f->cr2))
+		return;
 	r = cpu_self()->recovery;
 	if (r && f->vector != TRAP_NMI && f->vector != TRAP_MACHINE_CHECK)
 		recover(r, f);

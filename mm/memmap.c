@@ -136,18 +136,15 @@ const struct mem_range *memmap_find(const struct memmap *m, u64 pa)
 	return i < m->nr && m->range[i].base <= pa ? &m->range[i] : NULL;
 }
 
-/* Whether `pa` is inside a range of the type, so that a change that starts or ends there cuts it in
- * two. */
-static bool cuts(const struct memmap *m, u64 pa, u32 type)
+/* Whether `pa`, of which i is first_above(), is inside a range of the type, so that a change that
+ * starts or ends there cuts it in two. */
+static bool cuts(const struct memmap *m, u32 i, u64 pa, u32 type)
 {
-	const struct mem_range *r = memmap_find(m, pa);
-
-	return r != NULL && r->base < pa && r->type == type;
+	return i < m->nr && m->range[i].base < pa && m->range[i].type == type;
 }
 
-static void cut(struct memmap *m, u64 pa)
+static void cut(struct memmap *m, u32 i, u64 pa)
 {
-	u32 i = first_above(m, pa);
 	struct mem_range *r = &m->range[i];
 
 	memmove(r + 1, r, (m->nr - i) * sizeof(*r));
@@ -157,13 +154,16 @@ static void cut(struct memmap *m, u64 pa)
 	r[1].base = pa;
 }
 
-static void join_neighbours(struct memmap *m)
+/* The ranges [first, last] alone may touch one of their type before them. */
+static void join_neighbours(struct memmap *m, u32 first, u32 last)
 {
-	u32 out = 0;
+	u32 out = first > 0 ? first - 1 : 0;
 
-	for (u32 i = 1; i < m->nr; i++) {
+	for (u32 i = out + 1; i < m->nr; i++) {
 		struct mem_range *a = &m->range[out], r = m->range[i];
 
+		if (i > last && i == out + 1) /* the rest stays where it is */
+			return;
 		if (a->type == r.type && range_end(a) == r.base)
 			a->length += r.length;
 		else
@@ -176,23 +176,27 @@ static void join_neighbours(struct memmap *m)
 static int retype(struct memmap *m, u64 base, u64 length, u32 from, u32 to)
 {
 	u64 end = align_up(min_u64(range_end_of(base, length), m->limit), MEMMAP_PAGE);
-	u32 nr_cuts;
+	bool cut_base, cut_end;
+	u32 first, last;
 
 	assert(is_known(from) && is_known(to));
 	if (length == 0 || base >= end)
 		return 0;
 	base = align_down(base, MEMMAP_PAGE);
-	nr_cuts = (u32)cuts(m, base, from) + (u32)cuts(m, end, from);
-	if (nr_cuts > m->capacity - m->nr)
+	first = first_above(m, base);
+	last = first_above(m, end);
+	cut_base = cuts(m, first, base, from);
+	cut_end = cuts(m, last, end, from);
+	if ((u32)cut_base + (u32)cut_end > m->capacity - m->nr)
 		return -ENOSPC;
-	if (cuts(m, base, from))
-		cut(m, base);
-	if (cuts(m, end, from))
-		cut(m, end);
-	for (u32 i = first_above(m, base); i < m->nr && m->range[i].base < end; i++)
-		if (m->range[i].type == from)
-			m->range[i].type = to;
-	join_neighbours(m);
+	if (cut_end)
+		cut(m, last, end);
+	if (cut_base)
+		cut(m, first++, base);
+	for (last = first; last < m->nr && m->range[last].base < end; last++)
+		if (m->range[last].type == from)
+			m->range[last].type = to;
+	join_neighbours(m, first, last);
 	return 0;
 }
 

@@ -43,6 +43,11 @@ void bench_report(const char *name, u64 tenths)
 	kprintf("%s %lu.%lu %s\n", name, tenths / 10, tenths % 10, unit);
 }
 
+void bench_report_count(const char *name, u64 value)
+{
+	kprintf("%s %lu count\n", name, value);
+}
+
 static __noinline void empty_loop(u32 n)
 {
 	for (u32 i = 0; i < n; i++)

@@ -50,6 +50,9 @@ u64 bench_clock_cost(void);
 /* Prints `name value unit`; tenths of a unit. */
 void bench_report(const char *name, u64 tenths);
 
+/* Prints `name value count`. */
+void bench_report_count(const char *name, u64 value);
+
 /* The median of n values, which are sorted by this. */
 u64 bench_median(u64 values[], unsigned n);
 

@@ -4,12 +4,14 @@
 #include <kernel/cpu.h>
 #include <kernel/layout.h>
 #include <kernel/memory.h>
+#include <kernel/page_map.h>
 #include <kernel/pagetable.h>
 #include <kernel/paging.h>
 #include <kernel/sections.h>
 #include <kernel/trap.h>
 #include <lib/assert.h>
-#include <mm/page.h>
+#include <lib/string.h>
+#include <mm/zone.h>
 #include <tests/test.h>
 
 static void read_byte(void *p)
@@ -188,6 +190,44 @@ TEST(paging, pageblock_window_reads_zero_where_no_ram_is)
 	EXPECT_NULL(page_hint((void *)~0ul));
 	EXPECT_NULL(page_hint((void *)0x1234));
 	EXPECT_NULL(page_hint((void *)0x1234567800000000));
+}
+
+/* The page of pageblock bytes of the first whole 8 GiB of untouched memory that nobody asked about
+ * yet, or 0. */
+static u64 promised_page(void)
+{
+	for_each_zone(z)
+		for (u32 i = 0; i < z->buddy.nr_untouched; i++)
+			for (u64 pfn = z->buddy.untouched[i].start; pfn < z->buddy.untouched[i].end;
+			     pfn += 1u << MAX_ORDER) {
+				u64 va = (u64)&pageblock_map[pfn >> PAGEBLOCK_ORDER];
+
+				if (!paging_translate(va, NULL, NULL))
+					return va;
+			}
+	return 0;
+}
+
+TEST(paging, promised_pages_of_the_window_are_there_when_asked_for)
+{
+	u64 va = promised_page(), backed = page_map_window_pages();
+	u32 flags = 0;
+
+	if (va == 0) {
+		test_skip("all pageblock bytes of this machine were looked at already");
+		return;
+	}
+	EXPECT_EQ(*(volatile u8 *)va, PAGEBLOCK_UNKNOWN);
+	EXPECT_TRUE(paging_translate(va, NULL, &flags));
+	EXPECT_TRUE(flags & PAGING_WRITE);
+	EXPECT_EQ(page_map_window_pages(), backed + 1);
+	EXPECT_NULL(mem_find_other((void *)align_down(va, PAGE_SIZE), 0, PAGE_SIZE));
+	va = promised_page();
+	if (va != 0) { /* by a write, and nothing of it is lost */
+		*(volatile u8 *)va = PAGEBLOCK_HEAD;
+		EXPECT_EQ(*(volatile u8 *)va, PAGEBLOCK_HEAD);
+		*(volatile u8 *)va = PAGEBLOCK_UNKNOWN;
+	}
 }
 
 TEST(paging, page_map_is_where_the_shifts_say)

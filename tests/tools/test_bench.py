@@ -33,13 +33,15 @@ def plan(only):
 class Plan(unittest.TestCase):
     def test_a_pattern_chooses_the_boots(self):
         self.assertEqual(plan("kmalloc_*"), [("kmalloc_*", "512M", "")])
-        self.assertEqual(plan("boot_to_memory_16G"), [("boot_to_memory", "16G", "")])
+        self.assertEqual(plan("boot_to_memory_16G"), [("boot_*", "16G", "")])
+        self.assertEqual(plan("boot_page_map_bytes_4T"), [("boot_*", "4T", "")])
         self.assertEqual(plan("trace_u-jq_per_op"), [("trace_per_op", "512M", "u-jq.trace.xz")])
 
     def test_all_is_all_and_no_machine_twice(self):
         boots = plan("*")
         self.assertEqual(boots[0], ("*", "512M", ""))
-        self.assertEqual([b[1] for b in boots if b[0] == "boot_to_memory"], ["64M", "4G", "16G", "4T"])
+        self.assertEqual([b[1] for b in boots if b[0] == "boot_*"],
+                         ["64M", "256M", "1G", "4G", "16G", "64G", "256G", "1T", "4T"])
         self.assertEqual(sum(b[0] == "trace_per_op" for b in boots), 12)
 
 

@@ -20,5 +20,9 @@ const struct memmap *memory_map(void);
 /* Clock ticks from the kernel's first instructions until every usable page could be allocated. */
 u64 memory_boot_cycles(void);
 
+/* What was written until then: page tables, and pages of pageblock bytes that were cleared. */
+u64 memory_boot_table_bytes(void);
+u64 memory_boot_pageblock_bytes(void);
+
 /* The account: what each byte of RAM is used for; memory_init() logs it. */
 void memory_print_account(void);

@@ -51,6 +51,9 @@ u64 pagetable_new(void);
 /* How many came from the page allocator. None goes back: the next mapping there uses it. */
 u64 pagetable_nr_pages(void);
 
+/* How many were made so far. */
+u64 pagetable_count(void);
+
 /* The entry's bits, besides the address, for PAGING_ flags. */
 u64 pagetable_bits(u32 flags);
 
