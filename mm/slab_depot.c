@@ -46,7 +46,6 @@ static struct magazine *magazine_create(struct kmem_cache *c)
 	if (m == NULL)
 		return NULL;
 	m->slot[0] = (struct magazine_slot){NULL, &bottom_tag};
-	m->next = NULL;
 	__atomic_add_fetch(&c->nr_magazines, 1, __ATOMIC_RELAXED);
 	return m;
 }

@@ -62,3 +62,16 @@ TEST(site_more, a_gap_in_the_table_stops_the_boot)
 	site_init(); /* the same numbers again */
 	EXPECT_EQ(last->tag, TAG_FIRST_SITE + site_count() - 1);
 }
+
+/* Sites are numbered from the first to the last, and once more when asked. */
+TEST(site_more, every_site_gets_its_tag)
+{
+	u32 tag;
+
+	for (tag = TAG_FIRST_SITE; site_of_tag(tag) != NULL; tag++)
+		((struct alloc_site *)(u64)site_of_tag(tag))->tag = 0;
+	EXPECT_GT(tag, TAG_FIRST_SITE + 10);
+	site_init();
+	for (tag = TAG_FIRST_SITE; site_of_tag(tag) != NULL; tag++)
+		EXPECT_EQ(site_of_tag(tag)->tag, tag);
+}

@@ -92,6 +92,22 @@ TEST(slab_cache_boot, the_shrinker_is_registered)
 	host_machine_return();
 }
 
+/* A 32nd of what is free, whatever was kept on the machine before. */
+TEST(slab_kept_boot, the_bound_is_a_share_of_memory)
+{
+	struct mm_usage usage;
+
+	slab_kept++; /* until the machine returns */
+	host_machine_borrow(256 * MIB, 1);
+	mm_usage(&usage);
+	EXPECT_EQ(slab_kept, 0);
+	EXPECT_LE(slab_kept_limit * 32, usage.managed_pages * PAGE_SIZE);
+	EXPECT_GE(slab_kept_limit * 32, usage.free_pages * PAGE_SIZE);
+	EXPECT_EQ(slab_kept_limit % (PAGE_SIZE / 32), 0);
+	host_machine_return();
+	EXPECT_EQ(slab_kept, 0);
+}
+
 TEST(slab_depot_boot, all_contexts_of_many_cpus_have_nothing)
 {
 	host_machine_borrow(0, MAX_CPUS);
@@ -120,6 +136,9 @@ TEST(kmalloc_boot, classes_and_what_they_are_aligned_to)
 	u64 pages, objects;
 	size_t size = 1;
 
+	for (unsigned i = 0; i < ARRAY_SIZE(classes); i++) /* nothing is left from before */
+		memset(kmalloc_cache[(classes[i] - 1) / 16], 0, sizeof(struct kmem_cache));
+	memset(kmalloc_cache, 0, sizeof(kmalloc_cache));
 	host_machine_borrow(0, 1);
 	pages = kmalloc_large_pages();
 	objects = kmalloc_large_objects();
