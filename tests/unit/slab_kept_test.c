@@ -44,7 +44,9 @@ static void close(struct kmem_cache *c)
 
 TEST(slab_kept, the_bound_on_all_depots_together)
 {
-	struct kmem_cache *c = must_create(256), *small = must_create(64);
+	struct kmem_cache *c = must_create(256), *small = must_create(120);
+	struct kmem_cache *least = must_create(128), *most = must_create(1024);
+	struct kmem_cache *large = must_create(1032);
 	u64 limit = slab_kept_limit, bytes = (u64)c->capacity * c->stride;
 
 	EXPECT_EQ(c->nr_slabs, 0);
@@ -54,7 +56,13 @@ TEST(slab_kept, the_bound_on_all_depots_together)
 	EXPECT_FALSE(depot_wants_full(c));
 	slab_kept_limit = limit;
 	EXPECT_TRUE(depot_wants_full(c));
+	EXPECT_TRUE(depot_wants_full(least));
+	EXPECT_TRUE(depot_wants_full(most));
 	EXPECT_FALSE(depot_wants_full(small)); /* a slot would cost too much of it */
+	EXPECT_FALSE(depot_wants_full(large));
+	close(least);
+	close(most);
+	close(large);
 	close(c);
 	close(small);
 }
@@ -131,23 +139,26 @@ TEST(slab_kept, what_grows_is_paid_for_by_the_richest)
 	close(rich);
 }
 
-/* One magazine, and one of the slabs that it empties. */
+/* One magazine, here a slab's objects, and one slab of those that are too many. */
 TEST(slab_kept, giving_back_is_done_a_little_at_a_time)
 {
-	struct kmem_cache *c = must_fill(65536, 2);
+	struct kmem_cache *c = must_fill(1024, 3);
 
-	ASSERT_EQ(c->capacity, 4);
-	ASSERT_EQ(c->nr_objects, 1);
-	EXPECT_EQ(c->nr_slabs, 16);
+	ASSERT_EQ(c->capacity, c->nr_objects);
+	EXPECT_EQ(c->nr_slabs, 5);
+	depot_give_back(c);
+	EXPECT_EQ(c->depot.nr_full, 2);
+	EXPECT_EQ(c->nr_slabs, 5);
+	EXPECT_EQ(c->nr_empty, 1);
 	depot_give_back(c);
 	EXPECT_EQ(c->depot.nr_full, 1);
-	EXPECT_EQ(c->nr_slabs, 15);
-	EXPECT_EQ(c->nr_empty, 3);
+	EXPECT_EQ(c->nr_slabs, 4);
+	EXPECT_EQ(c->nr_empty, 1);
 	depot_give_back(c);
-	EXPECT_EQ(c->depot.nr_full, 0);
-	EXPECT_EQ(c->nr_slabs, 14);
+	EXPECT_EQ(c->nr_slabs, 3);
+	EXPECT_EQ(c->nr_magazines, 2);
 	depot_give_back(c); /* has none */
-	EXPECT_EQ(c->nr_slabs, 14);
+	EXPECT_EQ(c->nr_slabs, 3);
 	EXPECT_EQ(c->nr_magazines, 2);
 	close(c);
 }
