@@ -191,7 +191,7 @@ class Judge:
 
     FACTOR = 5  # times what a test takes alone is its limit
     LONG_US = 10000
-    LEFT_OUT = ("threads.", "threads_reclaim.", "context_interrupt.timers")
+    LEFT_OUT = ("threads.", "threads_reclaim.", "context_interrupt.timers", "traffic.")
 
     def __init__(self, schemata: Schemata, programs: dict[Flavour, str]):
         self.schemata, self.programs = schemata, programs
