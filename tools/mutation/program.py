@@ -242,7 +242,7 @@ class Judge:
 
     def failures(self) -> list[str]:
         """What is wrong without any mutant: tests that fail alone, or one after the other in the order that is used."""
-        found = [t.name + " " + t.status for t in self.tests.values() if t.status != "passed"]
+        found = [t.name + " " + t.status for t in self.sorted if t.status != "passed"]
         for flavour in self.programs if not found else ():
             status, test = self.run(flavour, 0, "run", True, self.sorted, 10 * self.FACTOR)
             found += ["%s %s (%s)" % (test, status, flavour.name)] if status != "passed" else []
