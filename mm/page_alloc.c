@@ -194,11 +194,12 @@ static __noinline __cold _Noreturn void refuse(const struct page *page, unsigned
 	      ((u64)page - (u64)page_map) / sizeof(struct page), order);
 }
 
-/* What no stack holds. The zone checks the rest under its lock, so that of two frees that race only
- * one goes through. */
+/* What no stack holds. Inside a block that was never split nothing vouches for the zone's number.
+ * The zone checks the rest under its lock, so that of two frees that race only one goes through. */
 static __noinline void free_large(struct page *page, unsigned order)
 {
-	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN || page->zone >= MAX_ZONES ||
+	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN ||
+	             page_lookup(page_to_pfn(page)) == NULL || page->zone >= MAX_ZONES ||
 	             !zone_free(page_zone(page), page, order)))
 		refuse(page, order);
 }
