@@ -96,6 +96,7 @@ _Noreturn void kernel_main(u32 magic, u64 info_pa)
 	sched_init();              /* this is a thread now */
 	smp_init();                /* interrupt controllers of the CPUs; the others start */
 	irq_init();                /* devices */
+	memory_give_back();        /* what only the boot needed */
 	__asm__ volatile("sti");
 
 	broken = symbols_check();

@@ -42,7 +42,10 @@
 
 typedef unsigned long long ull;
 
-static struct mem_range map_storage[MAP_CAPACITY];
+/* What the map may still grow by when the boot is over. */
+#define MAP_SPARE 32
+
+static struct mem_range map_storage[MAP_CAPACITY] __init_data;
 static struct memmap map;
 static struct mem_range raw_map[RAW_LINES_MAX]; /* the loader's, for the log */
 static u32 nr_raw;
@@ -82,7 +85,8 @@ void memory_read_boot_info(u32 magic, u64 info_pa)
 {
 	int error = -EINVAL;
 
-	memmap_init(&map, map_storage, MAP_CAPACITY, cpu_features.phys_bits);
+	memmap_init(&map, phys_to_virt(image_pa(map_storage)), MAP_CAPACITY,
+	            cpu_features.phys_bits);
 	if (magic == MB2_LOADED)
 		error = multiboot2_read(phys_to_virt(info_pa), EARLY_LIMIT - info_pa, info_pa,
 		                        &info, &map);
@@ -222,7 +226,7 @@ u64 memory_boot_pageblock_bytes(void)
 	return ready_window_pages * PAGE_SIZE;
 }
 
-void memory_print_account(void)
+u64 memory_print_account(void)
 {
 	struct mm_usage use;
 	u64 sum = 0;
@@ -238,6 +242,49 @@ void memory_print_account(void)
 	         sum == firmware_usable ? "exact" : "NOT EQUAL");
 	if (sum != firmware_usable)
 		log_error("memory: %llu bytes are not accounted for", (ull)(firmware_usable - sum));
+	return firmware_usable - sum;
+}
+
+/* --- What only the boot needed --- */
+
+/* The map moves to memory of its own size. */
+static void move_map(void)
+{
+	u32 capacity = map.nr + MAP_SPARE;
+	struct mem_range *range = kmalloc_array(capacity, sizeof(*range), GFP_KERNEL);
+
+	if (range == NULL || capacity >= map.capacity) {
+		kfree(range);
+		return;
+	}
+	memcpy(range, map.range, map.nr * sizeof(*range));
+	map.range = range;
+	map.capacity = capacity;
+}
+
+static void give_back(const char *what, u64 base, u64 length, u32 type)
+{
+	u64 bytes = mm_give_back(&map, base, length, type);
+	char size[16];
+
+	if (type == MEM_ACPI) /* which the firmware did not call usable */
+		firmware_usable += bytes;
+	if (bytes != 0)
+		log_info("memory: %s is free again: %s", what, format_bytes(size, bytes));
+}
+
+void memory_give_back(void)
+{
+	bool has_modules_to_read = options()->replay[0] || options()->bench;
+
+	move_map();
+	if (map.range != phys_to_virt(image_pa(map_storage)))
+		give_back("what only the boot used", image_pa(init_start),
+		          (u64)(init_end - init_start), MEM_KERNEL);
+	give_back("the loader's information", 0, map.limit, MEM_BOOT);
+	give_back("the ACPI tables' memory", 0, map.limit, MEM_ACPI);
+	if (!has_modules_to_read)
+		give_back("the modules' memory", 0, map.limit, MEM_MODULE);
 }
 
 void memory_init(void)

@@ -90,7 +90,8 @@ static void map_ram(const struct memmap *map)
 
 static bool is_left_out(u64 va)
 {
-	return cpu_stack_of_guard(va) || (va >= (u64)boot_tables && va < (u64)boot_tables_end);
+	return cpu_stack_of_guard(va) || (va >= (u64)boot_tables && va < (u64)boot_tables_end) ||
+	       (va >= (u64)init_start && va < (u64)init_end);
 }
 
 static void map_image(void)

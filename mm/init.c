@@ -36,9 +36,9 @@ static u64 take_backing(void *context, u64 length, u64 align)
 	return pa != 0 ? pa : bootmem_try_alloc(boot, length, align, MEM_PAGE_MAP);
 }
 
-static bool has_page_map(const struct mem_range *r)
+static bool has_page_map(u32 type)
 {
-	switch (r->type) {
+	switch (type) {
 	case MEM_RESERVED:
 	case MEM_NVS:
 	case MEM_BAD:
@@ -60,7 +60,7 @@ static bool next_run(const struct memmap *map, u64 from, u64 *start, u64 *end)
 		u64 low = max_u64(align_down(r->base, BACKING_UNIT), from);
 		u64 high = align_up(r->base + r->length, BACKING_UNIT);
 
-		if (!has_page_map(r) || high <= from)
+		if (!has_page_map(r->type) || high <= from)
 			continue;
 		if (found && low > *end)
 			break;
@@ -113,6 +113,36 @@ static void add_memory(u64 start, u64 end)
 			stop = start + PAGE_SIZE;
 		zone_add_range(node, start >> PAGE_SHIFT, stop >> PAGE_SHIFT);
 	}
+}
+
+/* The next range of that type in [base, end), cut to it, in whole pages. */
+static bool next_of_type(const struct memmap *map, u64 base, u64 end, u32 type, u64 *start,
+                         u64 *stop)
+{
+	for (u32 i = 0; i < map->nr; i++) {
+		const struct mem_range *r = &map->range[i];
+
+		*start = max_u64(r->base, base);
+		*stop = min_u64(r->base + r->length, end);
+		if (r->type == type && *start < *stop)
+			return true;
+	}
+	return false;
+}
+
+u64 mm_give_back(struct memmap *map, u64 base, u64 length, u32 type)
+{
+	u64 bytes = 0, end = base + length, start, stop;
+
+	assert(type != MEM_USABLE && type != MEM_UNREACHABLE && has_page_map(type));
+	assert(is_aligned(base, PAGE_SIZE) && is_aligned(length, PAGE_SIZE) && end >= base);
+	while (next_of_type(map, base, end, type, &start, &stop)) {
+		if (memmap_release(map, start, stop - start, type) != 0)
+			break; /* no room in the map: the rest stays what it is */
+		add_memory(start, stop);
+		bytes += stop - start;
+	}
+	return bytes;
 }
 
 static void init_zones(const struct memmap *map)

@@ -45,6 +45,39 @@ TEST(init_more, machines_that_are_too_small)
 	EXPECT_SOUND(mm_check());
 }
 
+/* What the boot held becomes free memory: here the image's MiB, in two steps. */
+TEST(init_more, memory_is_given_back)
+{
+	u64 bytes = bytes_of_this_machine();
+	struct memmap *map;
+	struct mm_usage before, after;
+
+	if (bytes == 0) {
+		test_skip("this machine could not be made again");
+		return;
+	}
+	map = (struct memmap *)host_machine_boot_pc(64 * MIB);
+	ASSERT_EQ(memmap_bytes(map, MEM_KERNEL), MIB);
+	mm_usage(&before);
+	EXPECT_EQ(mm_give_back(map, 2 * MIB + 64 * KIB, 8 * KIB, MEM_KERNEL), 8 * KIB);
+	EXPECT_EQ(mm_give_back(map, 2 * MIB + 64 * KIB, 8 * KIB, MEM_KERNEL), 0);
+	EXPECT_EQ(mm_give_back(map, 0, map->limit, MEM_MODULE), 0);
+	mm_usage(&after);
+	EXPECT_EQ(after.managed_pages, before.managed_pages + 2);
+	EXPECT_EQ(after.free_pages, before.free_pages + 2);
+	EXPECT_EQ(mm_give_back(map, 0, map->limit, MEM_KERNEL), MIB - 8 * KIB);
+	mm_usage(&after);
+	EXPECT_EQ(after.free_pages, before.free_pages + MIB / PAGE_SIZE);
+	EXPECT_EQ(memmap_bytes(map, MEM_KERNEL), 0);
+	EXPECT_SOUND(memmap_check(map));
+	EXPECT_SOUND(mm_check());
+	EXPECT_PANIC("assertion failed", mm_give_back(map, 0, map->limit, MEM_USABLE));
+	EXPECT_PANIC("assertion failed", mm_give_back(map, 0, map->limit, MEM_RESERVED));
+	EXPECT_PANIC("assertion failed", mm_give_back(map, 1, PAGE_SIZE, MEM_KERNEL));
+	EXPECT_PANIC("assertion failed", mm_give_back(map, PAGE_SIZE, -PAGE_SIZE, MEM_KERNEL));
+	host_machine_boot_pc(bytes);
+}
+
 /* 4 GiB have a block of the highest order. */
 TEST(init_more, a_block_of_the_highest_order)
 {

@@ -24,5 +24,10 @@ u64 memory_boot_cycles(void);
 u64 memory_boot_table_bytes(void);
 u64 memory_boot_pageblock_bytes(void);
 
-/* The account: what each byte of RAM is used for; memory_init() logs it. */
-void memory_print_account(void);
+/* The account: what each byte of RAM is used for; memory_init() logs it. Returns how many bytes are
+ * in no line of it: 0. */
+u64 memory_print_account(void);
+
+/* The boot is over: what only it needed becomes free memory (ACPI tables, the loader's information,
+ * modules unless they are still to be read, the image's init data). Once. */
+void memory_give_back(void);

@@ -13,6 +13,14 @@ extern u8 data_start[], data_end[], bss_start[], bss_end[], kernel_end[];
 /* The early page tables, not needed once paging_init() is done. */
 extern u8 boot_tables[], boot_tables_end[];
 
+/*
+ * Data that only the boot needs, page-aligned: given to the page allocator when it is over
+ * (memory_give_back()). The final page tables leave it out of the image's mapping, so it is reached
+ * through the direct map: phys_to_virt(image_pa(x)).
+ */
+#define __init_data __attribute__((section(".bss.init"), aligned(4096)))
+extern u8 init_start[], init_end[];
+
 /* What KERNEL_BASE stands for: 0 unless the loader moved the image. */
 extern u64 kernel_phys_base;
 

@@ -26,5 +26,13 @@
  */
 void mm_init(struct memmap *map, struct bootmem *boot);
 
+/*
+ * The parts of [base, base + length) that the map says are of that type (modules, tables of the
+ * loader or of ACPI, boot memory …) are no longer needed: they become free memory, in the map and
+ * in the page allocator. Returns their bytes. Whole pages; a type whose frames have a page map. In
+ * threads.
+ */
+u64 mm_give_back(struct memmap *map, u64 base, u64 length, u32 type);
+
 /* Every layer's check, left to right. NULL, or the broken invariant. */
 const char *mm_check(void);
