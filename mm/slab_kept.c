@@ -143,14 +143,17 @@ static struct magazine *pop(struct magazine **list, u32 *nr)
 
 void depot_push_full(struct kmem_cache *c, struct magazine *m)
 {
+	spin_assert_held(&c->lock);
 	push(&c->depot.full, &c->depot.nr_full, m);
 	__atomic_add_fetch(&slab_kept, magazine_bytes(c), __ATOMIC_RELAXED);
 }
 
 struct magazine *depot_pop_full(struct kmem_cache *c)
 {
-	struct magazine *m = pop(&c->depot.full, &c->depot.nr_full);
+	struct magazine *m;
 
+	spin_assert_held(&c->lock);
+	m = pop(&c->depot.full, &c->depot.nr_full);
 	if (m != NULL)
 		__atomic_sub_fetch(&slab_kept, magazine_bytes(c), __ATOMIC_RELAXED);
 	return m;
@@ -158,11 +161,13 @@ struct magazine *depot_pop_full(struct kmem_cache *c)
 
 void depot_push_empty(struct kmem_cache *c, struct magazine *m)
 {
+	spin_assert_held(&c->lock);
 	push(&c->depot.empty, &c->depot.nr_empty, m);
 }
 
 struct magazine *depot_pop_empty(struct kmem_cache *c)
 {
+	spin_assert_held(&c->lock);
 	return pop(&c->depot.empty, &c->depot.nr_empty);
 }
 
