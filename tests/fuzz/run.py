@@ -33,7 +33,7 @@ RUNS = {
     "untouched": (1000, 400),
     "heap": (1000, 600),
     "pages": (1000, 400),
-    "vmem": (1000, 600),
+    "vmem": (3000, 600),
 }
 DEFAULT_RUNS = (5000, 1000)
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
