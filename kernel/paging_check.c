@@ -10,7 +10,7 @@
 #include <lib/format.h>
 #include <lib/log.h>
 
-static void check_leaf(u64 va, unsigned level, u64 entry, void *context)
+static void check_leaf(void *context, u64 va, unsigned level, u64 entry)
 {
 	const char **broken = context;
 	u64 pa = entry & PTE_ADDRESS & ~(pagetable_span(level) - 1);
@@ -62,7 +62,7 @@ static void print_run(const struct run *r)
 	        r->bits & PTE_GLOBAL ? " global" : "", leaf[r->level]);
 }
 
-static void list_leaf(u64 va, unsigned level, u64 entry, void *context)
+static void list_leaf(void *context, u64 va, unsigned level, u64 entry)
 {
 	struct run *r = context;
 	u64 bits = entry & SHOWN_BITS;

@@ -407,3 +407,13 @@ void tlb_shootdown(u64 va, u64 length)
 	flush_range(&r);
 	smp_call_others(flush_range, &r);
 }
+
+bool platform_may_flush(void)
+{
+	return smp_nr_cpus() == 1 || irq_is_enabled();
+}
+
+void platform_flush(u64 start, u64 end)
+{
+	tlb_shootdown(start, end - start);
+}

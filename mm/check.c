@@ -22,5 +22,7 @@ const char *mm_check(void)
 		fault = kmalloc_check();
 	if (fault == NULL)
 		fault = vmem_check_all();
+	if (fault == NULL)
+		fault = vmalloc_check();
 	return fault;
 }

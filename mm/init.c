@@ -1,7 +1,7 @@
 /*
  * The memory manager's start, in the direction in which memory flows: one line an arrow.
  *
- *     memory map → boot memory → page map → zones → per-CPU pages → slab → kmalloc, vmem
+ *     memory map → boot memory → page map → zones → per-CPU pages → slab → kmalloc, vmem → vmalloc
  */
 #include "internal.h"
 
@@ -173,4 +173,5 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	slab_init();              /* caches for the manager's own objects */
 	kmalloc_init();           /* and for everyone's */
 	vmem_init();              /* arenas of addresses and of numbers */
+	vmalloc_init();           /* addresses joined to pages */
 }

@@ -153,6 +153,10 @@ void kmalloc_sum_large(void); /* adds the large ones to the sums by site */
 
 void vmem_init(void);
 
+/* --- vmalloc.c --- */
+
+void vmalloc_init(void);
+
 /* --- reclaim.c --- */
 
 void reclaim_init(void);

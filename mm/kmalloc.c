@@ -25,6 +25,7 @@
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <mm/page_alloc.h>
+#include <mm/vmalloc.h> /* is_vmalloc_addr() alone: what a wrong free is called */
 
 #define NR_CLASSES 32
 
@@ -219,6 +220,8 @@ static __noinline void kfree_slowly(const void *p)
 {
 	if (is_nothing(p))
 		return;
+	if (is_vmalloc_addr(p))
+		panic("kfree: a vmalloc address, for vfree() address=%p", p);
 	if (slab_of(p) != NULL)
 		slab_free_slowly("kfree", NULL, (void *)p);
 	else

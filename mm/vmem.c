@@ -422,11 +422,12 @@ void vmem_free(struct vmem *v, u64 addr, u64 size)
 
 void vmem_reap(struct vmem *v)
 {
-	if (v->quantum_caches == NULL)
-		return;
-	(void)platform_on_other_cpus(vmem_reap_here);
-	quantum_flush_here(v);
-	quantum_release_empty(v);
+	if (v->quantum_caches != NULL) {
+		(void)platform_on_other_cpus(vmem_reap_here);
+		quantum_flush_here(v);
+		quantum_release_empty(v);
+	}
+	seg_settle(v);
 }
 
 void vmem_reap_here(void)

@@ -145,6 +145,7 @@ struct vmem_seg *seg_cut_locked(struct vmem *v, struct vmem_seg *s, u64 at, u64 
                                 u32 tag);
 void seg_free_locked(struct vmem *v, struct vmem_seg *s, struct vmem_leftovers *left);
 void seg_free_all(struct vmem *v);
+void seg_settle(struct vmem *v);
 
 /* --- vmem_fit.c: which free segment --- */
 

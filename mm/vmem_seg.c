@@ -48,9 +48,9 @@ static struct vmem_seg *take_spare(struct vmem *v)
 	return s;
 }
 
-static __noinline u64 fill_tags(struct vmem *v, gfp_t flags, u64 irq)
+static __noinline u64 fill_tags(struct vmem *v, u32 nr, gfp_t flags, u64 irq)
 {
-	while (v->nr_spare < SEGS_NEEDED) {
+	while (v->nr_spare < nr) {
 		struct vmem_seg *s;
 
 		spin_unlock_irq(&v->lock, irq);
@@ -88,7 +88,7 @@ u64 vmem_lock_prepared(struct vmem *v, gfp_t flags)
 	if (unlikely(hash_wants(&v->hash) != 0))
 		irq = fill_table(v, flags & ~__GFP_NOFAIL, irq);
 	if (unlikely(v->nr_spare < SEGS_NEEDED))
-		irq = fill_tags(v, flags, irq);
+		irq = fill_tags(v, SEGS_NEEDED, flags, irq);
 	return irq;
 }
 
@@ -100,6 +100,17 @@ static void collect_surplus(struct vmem *v, struct vmem_leftovers *left)
 		assert(!is_static(v, s)); /* these come last, and there are fewer than are kept */
 		list_push_back(&left->segs, &s->link);
 	}
+}
+
+/* As many spare tags as there are to be, so that what an arena uses follows from what it holds. */
+void seg_settle(struct vmem *v)
+{
+	VMEM_LEFTOVERS(left);
+	u64 irq = spin_lock_irq(&v->lock);
+
+	irq = fill_tags(v, SEGS_TO_KEEP, GFP_NOWAIT | __GFP_NOWARN, irq);
+	collect_surplus(v, &left);
+	vmem_unlock(v, irq, &left);
 }
 
 void vmem_unlock(struct vmem *v, u64 irq, struct vmem_leftovers *left)

@@ -21,6 +21,7 @@ const struct memmap *host_machine_boot(const struct mem_range *firmware, u32 nr)
 {
 	pc_bytes = 0;
 	host_machine_destroy();
+	host_page_tables_reset();
 	memmap_init(&map, storage, ARRAY_SIZE(storage), 52);
 	for (u32 i = 0; i < nr; i++)
 		memmap_add(&map, firmware[i].base, firmware[i].length, firmware[i].type);

@@ -14,6 +14,7 @@
  */
 void host_machine_create(const struct mem_range *range, u32 nr);
 void host_machine_destroy(void);
+void host_page_tables_reset(void); /* its page tables are gone with it */
 
 /* How many bytes at each end of a range of RAM, and of the page map as it is backed, start as
  * garbage. */

@@ -2,6 +2,7 @@
  * The kernel's virtual addresses. Only the upper half (bit 63 set) is ever mapped.
  *
  *   0xffff800000000000  direct map       every byte of RAM, up to 64 TiB
+ *   0xffffd00000000000  vmalloc          areas of mm/vmalloc.c, each with a guard page behind it
  *   0xffffe00000000000  devices          uncached windows: framebuffer, APICs (paging_map_device)
  *   0xffffe80000000000  stacks           kernel stacks, a guard page below each
  *   0xffffff8000000000  page map         struct page array (16 bytes a page)
@@ -18,6 +19,8 @@
 
 #define DIRECT_MAP_BASE 0xffff800000000000ul
 #define DIRECT_MAP_SIZE (64ul << 40)
+#define VMALLOC_BASE 0xffffd00000000000ul
+#define VMALLOC_SIZE (1ul << 40)
 #define DEVICE_BASE 0xffffe00000000000ul
 #define STACKS_BASE 0xffffe80000000000ul
 #define PAGE_MAP_BASE 0xffffff8000000000ul

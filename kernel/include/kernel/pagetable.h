@@ -1,43 +1,12 @@
 /*
- * Page tables as such, for kernel/paging.c and its neighbours: entries, the way down, the walk over
- * all. What is mapped where, and who may ask for it, is kernel/paging.h.
- *
- * Levels count from the bottom: an entry of level 0 spans 4 KiB, 1 2 MiB, 2 1 GiB, 3 512 GiB.
+ * The kernel's page tables, for kernel/paging.c and its neighbours: mm/pt.h's, with the kernel's
+ * way to get memory for them. What is mapped where, and who may ask for it, is kernel/paging.h.
  */
 #pragma once
 
 #include <lib/types.h>
 #include <mm/bootmem.h>
-
-#define PTE_PRESENT (1ull << 0)
-#define PTE_WRITE (1ull << 1)
-#define PTE_USER (1ull << 2)
-#define PTE_PWT (1ull << 3) /* alone: PAT entry 1, write-combining (kernel/cpu.c) */
-#define PTE_PCD (1ull << 4) /* with PWT: PAT entry 3, uncached */
-#define PTE_ACCESSED (1ull << 5)
-#define PTE_DIRTY (1ull << 6)
-#define PTE_LARGE (1ull << 7)
-#define PTE_GLOBAL (1ull << 8)
-#define PTE_NX (1ull << 63)
-#define PTE_ADDRESS 0x000ffffffffff000ull
-
-#define PAGETABLE_ENTRIES 512
-#define PAGETABLE_ROOT_LEVEL 3
-
-static inline u64 pagetable_span(unsigned level)
-{
-	return 1ull << (12 + 9 * level);
-}
-
-static inline unsigned pagetable_index(u64 va, unsigned level)
-{
-	return (unsigned)(va >> (12 + 9 * level)) & (PAGETABLE_ENTRIES - 1);
-}
-
-static inline bool pagetable_is_leaf(u64 entry, unsigned level)
-{
-	return level == 0 || (entry & PTE_LARGE);
-}
+#include <mm/pt.h>
 
 /* Where tables come from: `boot` until it is finished, then the page allocator. Makes the root. */
 void pagetable_init(struct bootmem *boot);
@@ -48,7 +17,7 @@ void pagetable_load(void);
 /* A new table of zeros: its physical address, or 0 without memory. */
 u64 pagetable_new(void);
 
-/* How many came from the page allocator. None goes back: the next mapping there uses it. */
+/* How many are pages of the page allocator. Only vmalloc's go back. */
 u64 pagetable_nr_pages(void);
 
 /* How many were made so far. */
@@ -59,8 +28,8 @@ u64 pagetable_bits(u32 flags);
 
 /*
  * Maps [va, va + length) to pa on with the largest leaves that alignment and CPU allow. All of it
- * page-aligned and in the upper half. 0, -ENOMEM (some of it may be mapped) or -EEXIST (something
- * is mapped there already).
+ * page-aligned and in the upper half. 0, -ENOMEM or -EEXIST (something is mapped there already):
+ * then nothing is.
  */
 int pagetable_map(u64 va, u64 pa, u64 length, u64 bits);
 
@@ -80,5 +49,4 @@ bool pagetable_find(u64 va, u64 *entry, unsigned *level);
 unsigned pagetable_max_leaf_level(void);
 
 /* Calls fn for every leaf of the tables being built, in the order of the addresses. */
-typedef void (*pagetable_visitor)(u64 va, unsigned level, u64 entry, void *context);
-void pagetable_walk(pagetable_visitor fn, void *context);
+void pagetable_walk(pt_leaf_fn fn, void *context);

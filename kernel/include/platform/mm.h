@@ -5,6 +5,8 @@
 #include <lib/types.h>
 
 #define PLATFORM_MAX_PA MAX_PHYSICAL
+#define PLATFORM_VMALLOC_BASE VMALLOC_BASE
+#define PLATFORM_VMALLOC_SIZE VMALLOC_SIZE
 
 #define page_map ((struct page *)PAGE_MAP_BASE)
 #define pageblock_map ((u8 *)((s64)DIRECT_MAP_BASE >> 21))

@@ -16,6 +16,7 @@
 #include <mm/site.h>
 #include <mm/slab.h>
 #include <mm/stats.h>
+#include <mm/vmalloc.h>
 #include <mm/vmem.h>
 #include <mm/zone.h>
 

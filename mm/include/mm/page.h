@@ -64,6 +64,7 @@ struct page {
 			u32 site;  /* PAGE_LARGE: the call site's tag */
 		};
 		struct slab *slab; /* PAGE_SLAB: the record */
+		struct page *link; /* PAGE_ALLOCATED: its owner's, for lists of blocks */
 	};
 };
 

@@ -28,6 +28,8 @@
  *
  * PLATFORM_MAX_PA: physical addresses at or above it cannot be reached.
  *
+ * PLATFORM_VMALLOC_BASE, PLATFORM_VMALLOC_SIZE: the addresses of mm/vmalloc.h; multiples of 1 GiB.
+ *
  * void platform_poison(const void *p, size_t n), platform_unpoison(const void *p, size_t n): what
  * lies there may not be touched from now on, or may again. Nothing in the kernel; on the host under
  * the address sanitizer an access to poisoned bytes ends the run with its report. Contents stay. p
@@ -91,3 +93,16 @@ bool platform_on_other_cpus(void (*fn)(void));
 bool platform_may_wait(void);
 void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags);
 void platform_wake_one(struct list *waiters);
+
+/*
+ * The page tables in which mm/vmalloc.c maps, and the bits of a leaf for VM_ flags. Changes in its
+ * region are its own affair; its lock is held when tables are asked for.
+ */
+struct page_tables;
+struct page_tables *platform_page_tables(void);
+u64 platform_page_bits(unsigned flags);
+
+/* All CPUs forget their translations of [start, end), and the tables on the way there. Only where
+ * platform_may_flush() says that this CPU can make the others do so now. */
+bool platform_may_flush(void);
+void platform_flush(u64 start, u64 end);

@@ -28,6 +28,10 @@
 #define HOST_FIXED 1
 #endif
 
+/* Nothing is mapped there: host page tables are looked at, not used (tests/host/page_tables.c). */
+#define PLATFORM_VMALLOC_BASE 0xffffd00000000000ull
+#define PLATFORM_VMALLOC_SIZE (1ull << 40)
+
 #ifdef HOST_SMALL
 #define HOST_RAM_BITS 34
 #define HOST_RAM (48 * GIB)

@@ -1,0 +1,390 @@
+/*
+ * Page tables built in memory that no processor uses, and read again by a walker of the tests' own
+ * (tests/model/walker.h): leaves of all sizes, splits, failures, empty tables.
+ */
+#include <lib/string.h>
+#include <mm/mm.h>
+#include <mm/pt.h>
+
+#include "tests/model/expect.h"
+#include "tests/model/walker.h"
+
+#define BASE 0xffff900000000000ull
+#define BITS (PTE_PRESENT | PTE_WRITE | PTE_NX)
+
+static struct page_tables pt;
+static u64 nr_tables, max_tables;
+
+static u64 new_table(void)
+{
+	struct page *page = nr_tables < max_tables ? alloc_page(GFP_KERNEL | __GFP_ZERO) : NULL;
+
+	nr_tables += page != NULL;
+	return page != NULL ? page_to_phys(page) : 0;
+}
+
+static void free_table(u64 pa)
+{
+	nr_tables--;
+	free_page(pfn_to_page((u32)(pa >> PAGE_SHIFT)));
+}
+
+static void open(unsigned max_leaf_level)
+{
+	nr_tables = 0;
+	max_tables = 1000;
+	pt = (struct page_tables){
+	    .max_leaf_level = max_leaf_level, .new_table = new_table, .free_table = free_table};
+	pt.root_pa = new_table();
+	ASSERT_NE(pt.root_pa, 0);
+}
+
+static void close(void)
+{
+	u64 half = 1ull << 47;
+
+	EXPECT_SOUND(pt_check(&pt));
+	EXPECT_EQ(walker_count_tables(pt.root_pa), nr_tables - 1);
+	ASSERT_EQ(pt_unmap(&pt, 0ull - half, half, NULL, NULL, NULL), 0);
+	ASSERT_EQ(pt_unmap(&pt, 0, half, NULL, NULL, NULL), 0);
+	(void)pt_free_tables(&pt, pt_prune(&pt, 0, half, pt_prune(&pt, 0ull - half, half, 0)));
+	EXPECT_EQ(nr_tables, 1);
+	free_table(pt.root_pa);
+}
+
+/* [va, va + length) is mapped to pa on, in pages of 2^bits bytes. */
+static void expect_mapped(u64 va, u64 pa, u64 length, unsigned bits)
+{
+	for (u64 at = 0; at < length; at += 1ull << bits) {
+		struct walk_result first = walker_translate(pt.root_pa, va + at);
+		u64 last = (1ull << bits) - 1, found;
+
+		ASSERT_TRUE(first.present);
+		ASSERT_EQ(first.pa, pa + at);
+		ASSERT_EQ(first.bits, bits);
+		ASSERT_TRUE(pt_translate(&pt, va + at + last, &found));
+		ASSERT_EQ(found, pa + at + last);
+	}
+}
+
+static void expect_hole(u64 va)
+{
+	u64 pa;
+
+	EXPECT_FALSE(walker_translate(pt.root_pa, va).present);
+	EXPECT_FALSE(pt_translate(&pt, va, &pa));
+}
+
+TEST(pt, maps_with_the_largest_leaves_that_fit)
+{
+	u64 va = BASE + GIB - 2 * MIB - PAGE_SIZE, pa = 7 * GIB - 2 * MIB - PAGE_SIZE;
+
+	open(2);
+	ASSERT_EQ(pt_map(&pt, va, pa, 2 * GIB + 4 * MIB + 2 * PAGE_SIZE, BITS), 0);
+	expect_mapped(va, pa, PAGE_SIZE, 12);
+	expect_mapped(va + PAGE_SIZE, pa + PAGE_SIZE, 2 * MIB, 21);
+	expect_mapped(BASE + GIB, 7 * GIB, 2 * GIB, 30);
+	expect_mapped(BASE + 3 * GIB, 9 * GIB, 2 * MIB, 21);
+	expect_mapped(BASE + 3 * GIB + 2 * MIB, 9 * GIB + 2 * MIB, PAGE_SIZE, 12);
+	expect_hole(va - 1);
+	expect_hole(BASE + 3 * GIB + 2 * MIB + PAGE_SIZE);
+	close();
+}
+
+TEST(pt, max_leaf_level_is_obeyed)
+{
+	for (unsigned level = 0; level < 3; level++) {
+		open(level);
+		ASSERT_EQ(pt_map(&pt, BASE, GIB, level == 2 ? GIB : 4 * MIB, BITS), 0);
+		expect_mapped(BASE, GIB, 4 * MIB > 1ull << (12 + 9 * level) ? 4 * MIB : GIB,
+		              12 + 9 * level);
+		close();
+	}
+}
+
+/* Same alignment in both, or small leaves only. */
+TEST(pt, unlike_alignment_has_small_leaves)
+{
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, GIB + PAGE_SIZE, 2 * MIB, BITS), 0);
+	expect_mapped(BASE, GIB + PAGE_SIZE, 2 * MIB, 12);
+	close();
+}
+
+TEST(pt, both_halves_and_their_ends)
+{
+	open(2);
+	ASSERT_EQ(pt_map(&pt, 0, PAGE_SIZE, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, (1ull << 47) - PAGE_SIZE, 2 * PAGE_SIZE, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, 0xffff800000000000, 3 * PAGE_SIZE, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, 0ull - PAGE_SIZE, 4 * PAGE_SIZE, PAGE_SIZE, BITS), 0);
+	expect_mapped(0, PAGE_SIZE, PAGE_SIZE, 12);
+	expect_mapped((1ull << 47) - PAGE_SIZE, 2 * PAGE_SIZE, PAGE_SIZE, 12);
+	expect_mapped(0xffff800000000000, 3 * PAGE_SIZE, PAGE_SIZE, 12);
+	expect_mapped(0ull - PAGE_SIZE, 4 * PAGE_SIZE, PAGE_SIZE, 12);
+	ASSERT_EQ(pt_unmap(&pt, 0ull - PAGE_SIZE, PAGE_SIZE, NULL, NULL, NULL), 0);
+	expect_hole(0ull - 1);
+	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, 1ull << 47, 0, PAGE_SIZE, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, 0ull - PAGE_SIZE, 0, 8192, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, BASE + 1, 0, PAGE_SIZE, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, BASE, 0, 0, BITS));
+	close();
+}
+
+TEST(pt, refuses_what_is_mapped_and_undoes_the_rest)
+{
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE + 5 * PAGE_SIZE, GIB, PAGE_SIZE, BITS), 0);
+	EXPECT_EQ(pt_map(&pt, BASE, 2 * GIB, 8 * PAGE_SIZE, BITS), -EEXIST);
+	EXPECT_EQ(pt_map(&pt, BASE, 2 * GIB, 2 * MIB, BITS), -EEXIST);
+	for (u64 i = 0; i < 8; i++)
+		if (i != 5)
+			expect_hole(BASE + i * PAGE_SIZE);
+	expect_mapped(BASE + 5 * PAGE_SIZE, GIB, PAGE_SIZE, 12);
+	ASSERT_EQ(pt_map(&pt, BASE + GIB, GIB, GIB, BITS), 0);
+	EXPECT_EQ(pt_map(&pt, BASE + GIB + MIB, GIB, PAGE_SIZE, BITS), -EEXIST); /* inside a leaf */
+	close();
+}
+
+TEST(pt, without_tables_nothing_is_mapped)
+{
+	for (u64 nr = 1; nr < 6; nr++) {
+		open(2);
+		max_tables = nr;
+		EXPECT_EQ(pt_map(&pt, BASE + 2 * MIB - PAGE_SIZE, 0, 2 * MIB, BITS),
+		          nr < 5 ? -ENOMEM : 0);
+		if (nr < 5)
+			for (u64 i = 0; i <= 512; i++)
+				expect_hole(BASE + 2 * MIB - PAGE_SIZE + i * PAGE_SIZE);
+		max_tables = 1000;
+		close();
+	}
+}
+
+TEST(pt, maps_scattered_pages)
+{
+	struct page *page[5];
+
+	open(2);
+	for (unsigned i = 0; i < 5; i++)
+		page[i] = pfn_to_page(1000 - 7 * i);
+	ASSERT_EQ(pt_map_pages(&pt, BASE + 2 * MIB - 2 * PAGE_SIZE, page, 5, BITS), 0);
+	for (unsigned i = 0; i < 5; i++)
+		expect_mapped(BASE + 2 * MIB + i * PAGE_SIZE - 2 * PAGE_SIZE,
+		              (1000 - 7 * i) * PAGE_SIZE, PAGE_SIZE, 12);
+	EXPECT_EQ(pt_map_pages(&pt, BASE + 2 * MIB - 3 * PAGE_SIZE, page, 5, BITS), -EEXIST);
+	expect_hole(BASE + 2 * MIB - 3 * PAGE_SIZE);
+	max_tables = 0;
+	EXPECT_EQ(pt_map_pages(&pt, BASE + 8 * MIB, page, 5, BITS), -ENOMEM);
+	max_tables = 1000;
+	close();
+}
+
+static u64 nr_gone[4];
+
+static void count_gone(void *context, u64 va, unsigned level, u64 entry)
+{
+	u64 *expected = context;
+
+	nr_gone[level]++;
+	EXPECT_EQ(entry & PTE_ADDRESS, va - BASE + *expected);
+}
+
+TEST(pt, unmaps_leaves_and_tells_each)
+{
+	u64 pa = 4 * GIB, mapped = 0;
+
+	open(2);
+	memset(nr_gone, 0, sizeof(nr_gone));
+	ASSERT_EQ(pt_map(&pt, BASE, pa, GIB + 4 * MIB + 3 * PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE, 2 * GIB, count_gone, &pa, &mapped), 0);
+	EXPECT_EQ(mapped, GIB + 4 * MIB + 3 * PAGE_SIZE);
+	EXPECT_EQ(nr_gone[0], 3);
+	EXPECT_EQ(nr_gone[1], 2);
+	EXPECT_EQ(nr_gone[2], 1);
+	ASSERT_EQ(pt_unmap(&pt, BASE, 2 * GIB, NULL, NULL, &mapped), 0); /* again: nothing */
+	EXPECT_EQ(mapped, 0);
+	close();
+}
+
+TEST(pt, splits_what_is_unmapped_in_part)
+{
+	u64 mapped;
+
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, 4 * GIB, GIB, BITS), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE + 4 * MIB + PAGE_SIZE, 2 * MIB, NULL, NULL, &mapped), 0);
+	EXPECT_EQ(mapped, 2 * MIB);
+	expect_mapped(BASE, 4 * GIB, 4 * MIB, 21);
+	expect_mapped(BASE + 4 * MIB, 4 * GIB + 4 * MIB, PAGE_SIZE, 12);
+	expect_hole(BASE + 4 * MIB + PAGE_SIZE);
+	expect_hole(BASE + 6 * MIB);
+	expect_mapped(BASE + 6 * MIB + PAGE_SIZE, 4 * GIB + 6 * MIB + PAGE_SIZE,
+	              2 * MIB - PAGE_SIZE, 12);
+	expect_mapped(BASE + 8 * MIB, 4 * GIB + 8 * MIB, GIB - 8 * MIB, 21);
+	close();
+}
+
+TEST(pt, without_memory_for_a_split_nothing_changes)
+{
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, 4 * GIB, GIB, BITS), 0);
+	max_tables = nr_tables;
+	EXPECT_EQ(pt_unmap(&pt, BASE + PAGE_SIZE, PAGE_SIZE, NULL, NULL, NULL), -ENOMEM);
+	EXPECT_EQ(pt_protect(&pt, BASE + PAGE_SIZE, PAGE_SIZE, PTE_PRESENT | PTE_NX), -ENOMEM);
+	expect_mapped(BASE, 4 * GIB, GIB, 30);
+	max_tables = 1000;
+	close();
+}
+
+TEST(pt, protects_exactly_the_range)
+{
+	struct walk_result r;
+
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, 4 * GIB, 4 * MIB, BITS | PTE_GLOBAL | PTE_PWT), 0);
+	ASSERT_EQ(pt_protect(&pt, BASE + PAGE_SIZE, 2 * MIB, PTE_PRESENT), 0);
+	expect_mapped(BASE, 4 * GIB, 4 * MIB, 12); /* both were split */
+	r = walker_translate(pt.root_pa, BASE);
+	EXPECT_TRUE(r.write && !r.execute && r.global && r.pat == 1);
+	r = walker_translate(pt.root_pa, BASE + PAGE_SIZE);
+	EXPECT_TRUE(!r.write && r.execute && !r.global && r.pat == 0 && !r.user);
+	r = walker_translate(pt.root_pa, BASE + 2 * MIB);
+	EXPECT_TRUE(!r.write && r.execute);
+	r = walker_translate(pt.root_pa, BASE + 2 * MIB + PAGE_SIZE);
+	EXPECT_TRUE(r.write && !r.execute);
+	EXPECT_EQ(pt_protect(&pt, BASE + 2 * MIB, 4 * MIB, BITS), -ENOENT);
+	r = walker_translate(pt.root_pa, BASE + 2 * MIB);
+	EXPECT_FALSE(r.write); /* nothing was changed */
+	close();
+}
+
+TEST(pt, prunes_tables_without_entries_and_no_others)
+{
+	u64 chain;
+
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, GIB, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, BASE + 2 * MIB, GIB, PAGE_SIZE, BITS), 0);
+	EXPECT_EQ(nr_tables, 5); /* root, two, and two at the bottom */
+	EXPECT_EQ(pt_prune(&pt, BASE, 4 * MIB, 0), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE, PAGE_SIZE, NULL, NULL, NULL), 0);
+	EXPECT_EQ(pt_prune(&pt, BASE + 2 * MIB, 2 * MIB, 0), 0); /* not on the way there */
+	chain = pt_prune(&pt, BASE, PAGE_SIZE, 0);
+	EXPECT_NE(chain, 0);
+	EXPECT_EQ(*(u64 *)phys_to_virt(chain) & PTE_PRESENT, 0);
+	EXPECT_EQ(nr_tables, 5); /* until nobody can remember them */
+	EXPECT_EQ(pt_free_tables(&pt, chain), 1);
+	EXPECT_EQ(nr_tables, 4);
+	expect_mapped(BASE + 2 * MIB, GIB, PAGE_SIZE, 12);
+	ASSERT_EQ(pt_unmap(&pt, BASE + 2 * MIB, PAGE_SIZE, NULL, NULL, NULL), 0);
+	EXPECT_EQ(pt_free_tables(&pt, pt_prune(&pt, BASE, GIB, 0)), 3);
+	EXPECT_EQ(nr_tables, 1);
+	close();
+}
+
+TEST(pt, check_names_each_broken_invariant)
+{
+	u64 *leaf, *large, *above;
+
+	open(1);
+	ASSERT_EQ(pt_map(&pt, BASE, GIB, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, BASE + 2 * MIB, GIB, 2 * MIB, BITS), 0);
+	leaf = pt_entry(&pt, BASE, 0);
+	above = pt_entry(&pt, BASE, 1);
+	large = pt_entry(&pt, BASE + 2 * MIB, 1);
+	EXPECT_NULL(pt_entry(&pt, BASE + 2 * MIB, 0));
+	EXPECT_SOUND(pt_check(&pt));
+	*above |= PTE_NX;
+	EXPECT_BROKEN(pt_check(&pt), "T1:");
+	*above ^= PTE_NX | PTE_WRITE;
+	EXPECT_BROKEN(pt_check(&pt), "T1:");
+	*above ^= PTE_WRITE;
+	*leaf ^= PTE_PRESENT;
+	EXPECT_BROKEN(pt_check(&pt), "T1:");
+	*leaf ^= PTE_PRESENT;
+	*large ^= PAGE_SIZE;
+	EXPECT_BROKEN(pt_check(&pt), "T2:");
+	*large ^= PAGE_SIZE;
+	pt.max_leaf_level = 0;
+	EXPECT_BROKEN(pt_check(&pt), "T2:");
+	pt.max_leaf_level = 1;
+	*leaf ^= PTE_NX;
+	EXPECT_BROKEN(pt_check(&pt), "T3:");
+	*leaf ^= PTE_NX;
+	close();
+}
+
+/* --- against a list of what should be mapped --- */
+
+enum { SLOTS = 1024 };
+
+/* Slot i is the page BASE + i pages around two borders of 2 MiB; 0: hole, else its page's number.
+ */
+static u64 slot_pa[SLOTS];
+static bool slot_write[SLOTS];
+
+static void expect_slots(void)
+{
+	for (u64 i = 0; i < SLOTS; i++) {
+		struct walk_result r = walker_translate(pt.root_pa, BASE + i * PAGE_SIZE);
+
+		ASSERT_EQ(r.present, slot_pa[i] != 0);
+		if (r.present) {
+			ASSERT_EQ(r.pa, slot_pa[i]);
+			ASSERT_EQ(r.write, slot_write[i]);
+		}
+	}
+}
+
+static void random_step(void)
+{
+	u64 start = rng_below(test_rng(), SLOTS), n = 1 + rng_below(test_rng(), SLOTS - start);
+	u64 va = BASE + start * PAGE_SIZE, pa, nr = 0, mapped;
+	bool write = rng_below(test_rng(), 2);
+	int error;
+
+	if (rng_below(test_rng(), 2)) { /* to where large leaves fit */
+		start &= 512;
+		va = BASE + start * PAGE_SIZE;
+		n = 512;
+	}
+	for (u64 i = start; i < start + n; i++)
+		nr += slot_pa[i] != 0;
+	pa = (1 + rng_below(test_rng(), 8)) * 4 * MIB + (rng_below(test_rng(), 2) ? PAGE_SIZE : 0);
+	switch (rng_below(test_rng(), 3)) {
+	case 0:
+		error = pt_map(&pt, va, pa, n * PAGE_SIZE, BITS ^ (write ? 0 : PTE_WRITE));
+		ASSERT_EQ(error, nr == 0 ? 0 : -EEXIST);
+		for (u64 i = 0; i < n && error == 0; i++) {
+			slot_pa[start + i] = pa + i * PAGE_SIZE;
+			slot_write[start + i] = write;
+		}
+		break;
+	case 1:
+		ASSERT_EQ(pt_unmap(&pt, va, n * PAGE_SIZE, NULL, NULL, &mapped), 0);
+		ASSERT_EQ(mapped, nr * PAGE_SIZE);
+		memset(slot_pa + start, 0, n * sizeof(slot_pa[0]));
+		break;
+	default:
+		error = pt_protect(&pt, va, n * PAGE_SIZE, BITS ^ (write ? 0 : PTE_WRITE));
+		ASSERT_EQ(error, nr == n ? 0 : -ENOENT);
+		for (u64 i = start; i < start + n && error == 0; i++)
+			slot_write[i] = write;
+	}
+}
+
+TEST(pt_model, random_operations_against_a_list)
+{
+	open(2);
+	memset(slot_pa, 0, sizeof(slot_pa));
+	for (unsigned step = 0; step < 2000; step++) {
+		random_step();
+		if (step % 10 == 0) {
+			expect_slots();
+			ASSERT_SOUND(pt_check(&pt));
+			(void)pt_free_tables(&pt, pt_prune(&pt, BASE, 4 * MIB, 0));
+		}
+	}
+	close();
+}
