@@ -223,6 +223,15 @@ TEST(context_boot, each_cpu_has_its_own)
 	host_machine_return();
 }
 
+/* The table of the largest machine lies in memory that the page allocator never gets. */
+TEST(context_boot, nobody_else_gets_the_table)
+{
+	host_machine_borrow(0, MAX_CPUS);
+	for (unsigned id = 0; id < mm_nr_contexts(); id++)
+		EXPECT_NULL(page_block_of(virt_to_phys(mm_context_of(id)) >> PAGE_SHIFT));
+	host_machine_return();
+}
+
 /* Both kinds of CPU 1's contexts have objects in their magazines afterwards. */
 static void use_on_cpu_1(void *unused)
 {
