@@ -187,6 +187,29 @@ TEST(slab_cache, what_a_cache_costs_beside_its_slabs)
 	EXPECT_EQ(s.metadata_bytes, c->nr_slabs * c->record_bytes);
 }
 
+/* What is added to sums that others began. */
+TEST(slab_cache, traffic_of_a_cache)
+{
+	struct kmem_cache *c = must_create("c", 0), *bare = must_create("bare", SLAB_NO_MAGAZINE);
+	struct mm_traffic traffic = {.cache_locks = 1000, .object_trips = 2000};
+	struct cpu_objects *o = cpu_objects_of(c, mm_nr_contexts() - 1);
+	u64 locks = spin_nr_taken(&c->lock);
+
+	c->cpu[0].nr_refills = 5;
+	c->cpu[0].nr_flushes = 7;
+	o->nr_refills = 30;
+	o->nr_flushes = 40;
+	cache_add_traffic(c, &traffic);
+	EXPECT_EQ(traffic.object_trips, 2000 + 5 + 7 + 30 + 40);
+	EXPECT_EQ(traffic.cache_locks, 1000 + locks);
+	cache_add_traffic(bare, &traffic);
+	EXPECT_EQ(traffic.object_trips, 2000 + 5 + 7 + 30 + 40);
+	kmem_cache_free(c, kmem_cache_alloc(c, GFP_KERNEL));
+	EXPECT_GT(spin_nr_taken(&c->lock), locks);
+	EXPECT_EQ(kmem_cache_destroy(bare), 0);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
 struct site_sum {
 	u32 tag;
 	u64 objects, bytes;

@@ -92,7 +92,7 @@ PAIRS = [("true", "false"), ("align_up", "align_down"), ("list_push_front", "lis
 WORDS = {**dict(PAIRS), **{b: a for a, b in PAIRS}, "log2_ceil": "highest_bit"}
 KEYWORDS = {"return", "goto", "case", "default", "else", "do", "for", "while", "if", "switch", "sizeof", "typedef"}
 # Left alone: inner truths, the log, and what only tells the compiler, a sanitizer or the processor something.
-SILENT = re.compile(r"^(debug_assert|static_assert|sizeof|log_\w+|will_read|will_write|keep_loop|va_end|cpu_relax)$")
+SILENT = re.compile(r"^(debug_assert|static_assert|spin_assert_held|sizeof|log_\w+|will_read|will_write|keep_loop|va_end|cpu_relax)$")
 MESSAGE = re.compile(r"^panic$")  # may be dropped, its text is left alone
 
 
