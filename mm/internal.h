@@ -129,6 +129,7 @@ void page_alloc_failed(gfp_t gfp, unsigned order);
 
 /* A contiguous run of nr_pages with one head (ORDER_RUN), and its end. */
 struct page *page_run_alloc(gfp_t gfp, u32 nr_pages);
+struct page *page_run_alloc_node(unsigned node, gfp_t gfp, u32 nr_pages);
 void page_run_free(struct page *head, u32 nr_pages);
 
 /* --- slab.c, slab_cpu.c: see slab_internal.h --- */

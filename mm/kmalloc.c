@@ -79,13 +79,13 @@ u64 kmalloc_large_objects(void)
 	return __atomic_load_n(&large_objects, __ATOMIC_RELAXED);
 }
 
-static void *alloc_large(size_t size, gfp_t gfp, u32 tag)
+static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
 	struct page *head;
 
 	if (size > KMALLOC_MAX_SIZE)
 		return NULL;
-	head = page_run_alloc(gfp, (u32)div_round_up(size, PAGE_SIZE));
+	head = page_run_alloc_node(node, gfp, (u32)div_round_up(size, PAGE_SIZE));
 	if (head == NULL)
 		return NULL;
 	head->bytes = (u32)size;
@@ -165,7 +165,7 @@ static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 	if (size == 0)
 		return ZERO_SIZE_PTR;
 	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
-		return alloc_large(size, gfp, tag);
+		return alloc_large(size, gfp, mm_this(pages)->node, tag);
 	return kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
 }
 
@@ -194,12 +194,19 @@ __mm_fast void *kmalloc_plain(size_t size, gfp_t gfp, u32 tag)
 	return alloc_from_class(size, gfp, tag);
 }
 
-/* The node is a wish: the caller's own node's memory is what the CPU's caches hold. */
 void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
+	void *p;
+
 	if (node >= MAX_NODES)
 		return NULL;
-	return kmalloc_any(size, gfp, tag);
+	if (size == 0)
+		return ZERO_SIZE_PTR;
+	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
+		p = alloc_large(size, gfp, node, tag);
+	else
+		p = kmem_cache_alloc_node_tag(kmalloc_cache[(size - 1) / 16], gfp, node, tag);
+	return p;
 }
 
 void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)

@@ -257,10 +257,15 @@ void free_pages_bulk(size_t n, struct page *pages[])
 		free_page(pages[i]);
 }
 
-struct page *page_run_alloc(gfp_t gfp, u32 nr_pages)
+struct page *page_run_alloc_node(unsigned node, gfp_t gfp, u32 nr_pages)
 {
 	assert(nr_pages != 0 && nr_pages <= 1u << MAX_ORDER);
-	return allocate(mm_this(pages)->node, gfp, log2_ceil(nr_pages), nr_pages);
+	return allocate(node, gfp, log2_ceil(nr_pages), nr_pages);
+}
+
+struct page *page_run_alloc(gfp_t gfp, u32 nr_pages)
+{
+	return page_run_alloc_node(mm_this(pages)->node, gfp, nr_pages);
 }
 
 void page_run_free(struct page *head, u32 nr_pages)

@@ -38,6 +38,7 @@
 
 #include <lib/assert.h>
 #include <lib/string.h>
+#include <mm/node.h>
 #include <mm/page_alloc.h>
 
 /* --- lists --- */
@@ -114,28 +115,47 @@ static void take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine
 	c->nr_free -= n;
 }
 
+/* Up to n objects of one slab, which has some; returns how many. */
+static __always_inline u32 take_part(struct kmem_cache *c, struct slab *s,
+                                     struct magazine_slot slots[], u32 n)
+{
+	u32 nr_free = slab_nr_free(c, s), part = (u32)min_u64(n, nr_free);
+
+	debug_assert(part != 0);
+	take_from_slab(c, s, slots, part);
+	s->nr_to_next += part;
+	if (nr_free - part < c->list_at[s->list]) {
+		unlist_slab(c, s);
+		list_slab(c, s, nr_free - part, SLABS_FULL);
+	}
+	return part;
+}
+
+struct magazine_slot slab_take_one_locked(struct kmem_cache *c, struct slab *s)
+{
+	struct magazine_slot slot;
+
+	spin_assert_held(&c->lock);
+	(void)take_part(c, s, &slot, 1);
+	return slot;
+}
+
 u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 {
 	u32 taken = 0;
 
 	spin_assert_held(&c->lock);
 	while (taken < n) {
-		u32 usable = c->nonempty_lists & ~(1u << SLABS_FULL), nr_free, part;
-		struct slab *s;
+		u32 usable = c->nonempty_lists & ~(1u << SLABS_FULL);
+		struct slab *s = NULL;
 
 		if (usable == 0)
 			break;
-		s = list_first(&c->slabs[lowest_bit(usable)], struct slab, link);
-		nr_free = slab_nr_free(c, s);
-		part = (u32)min_u64(n - taken, nr_free);
-		debug_assert(part != 0);
-		take_from_slab(c, s, slots + taken, part);
-		taken += part;
-		s->nr_to_next += part;
-		if (nr_free - part < c->list_at[s->list]) {
-			unlist_slab(c, s);
-			list_slab(c, s, nr_free - part, SLABS_FULL);
-		}
+		if (unlikely(slab_has_nodes))
+			s = slab_of_node_locked(c, mm_this_node());
+		if (likely(s == NULL))
+			s = list_first(&c->slabs[lowest_bit(usable)], struct slab, link);
+		taken += take_part(c, s, slots + taken, n - taken);
 	}
 	return taken;
 }
@@ -260,6 +280,13 @@ static struct page *pages_alloc(const struct kmem_cache *c, gfp_t gfp)
 	                            : page_run_alloc(gfp, c->nr_pages);
 }
 
+static struct page *pages_alloc_on(const struct kmem_cache *c, gfp_t gfp, unsigned node)
+{
+	gfp &= ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
+	return is_pow2(c->nr_pages) ? alloc_pages_node(node, gfp, highest_bit(c->nr_pages))
+	                            : page_run_alloc_node(node, gfp, c->nr_pages);
+}
+
 static void pages_free(const struct kmem_cache *c, struct page *head)
 {
 	if (is_pow2(c->nr_pages))
@@ -300,6 +327,7 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 	s->cpu = cpu_objects_for_free(c);
 	s->cache = c;
 	s->nr_pages = (u16)c->nr_pages;
+	s->node = (u8)page_zone(head)->node;
 	bitmap_fill(slab_bits(c, s), c->nr_objects);
 }
 
@@ -309,9 +337,9 @@ static u64 slab_end(const struct slab *s)
 	return align_down(s->base, PAGE_SIZE) + ((u64)s->nr_pages << PAGE_SHIFT);
 }
 
-bool slab_grow(struct kmem_cache *c, gfp_t gfp)
+/* Makes a slab of these pages. False: no memory for its record, or no pages. */
+static bool grow_with(struct kmem_cache *c, gfp_t gfp, struct page *head)
 {
-	struct page *head = pages_alloc(c, gfp);
 	struct slab *s;
 	u64 flags;
 
@@ -339,6 +367,20 @@ bool slab_grow(struct kmem_cache *c, gfp_t gfp)
 u64 slab_nr_released(void)
 {
 	return __atomic_load_n(&nr_released, __ATOMIC_RELAXED);
+}
+
+bool slab_grow(struct kmem_cache *c, gfp_t gfp)
+{
+	return grow_with(c, gfp, pages_alloc(c, gfp));
+}
+
+bool slab_grow_on(struct kmem_cache *c, gfp_t gfp, unsigned *node)
+{
+	struct page *head = pages_alloc_on(c, gfp, *node);
+
+	if (head != NULL)
+		*node = page_zone(head)->node;
+	return grow_with(c, gfp, head);
 }
 
 u64 slab_release(struct kmem_cache *c, struct list *surplus)

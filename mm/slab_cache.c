@@ -16,6 +16,7 @@
 #include <lib/lock_class.h>
 #include <lib/race.h>
 #include <lib/string.h>
+#include <mm/node.h>
 #include <mm/reclaim.h>
 #include <mm/stats.h>
 
@@ -268,6 +269,7 @@ void slab_init(void)
 
 	list_init(&cache_list);
 	slab_kept_init();
+	slab_has_nodes = mm_nr_nodes() > 1;
 	cpu_objects_init();
 	for (unsigned i = 0; i < ARRAY_SIZE(record_sizes); i++) {
 		format_buf(name, sizeof(name), "slab-record-%u", record_sizes[i]);

@@ -21,9 +21,9 @@ struct slab {
 	u32 nr_to_next;           /* L: frees until it belongs on the next list: slab_nr_free() */
 	u16 nr_pages;             /* C */
 	u8 list;                  /* L: which of the cache's lists holds it */
-	u8 unused;
-	u64 bits;  /* L: one for each object, set while it is free in the slab. Here
-	              where 64 are enough, else behind the tags: slab_bits() */
+	u8 node;                  /* C: where its memory lies */
+	u64 bits;                 /* L: one for each object, set while it is free in the slab. Here
+	                             where 64 are enough, else behind the tags: slab_bits() */
 	u16 tag[]; /* one a slot: TAG_IN_SLAB, TAG_IN_MAGAZINE or the call site's. X or L, see
 	              slab_cpu.c */
 };
@@ -203,6 +203,12 @@ void slab_free_bare(struct kmem_cache *c, void *object);
 /* Makes one more slab. False: no memory. No lock held. */
 bool slab_grow(struct kmem_cache *c, gfp_t gfp);
 
+/* The same of this node's memory, or of the next one's that has some: in *node which it was. */
+bool slab_grow_on(struct kmem_cache *c, gfp_t gfp, unsigned *node);
+
+/* One object of a slab that has some. L */
+struct magazine_slot slab_take_one_locked(struct kmem_cache *c, struct slab *s);
+
 /* Frees the slabs on the list; returns their pages. No lock held. */
 u64 slab_release(struct kmem_cache *c, struct list *surplus);
 
@@ -249,6 +255,13 @@ void magazine_flush(struct kmem_cache *c, bool all_cpus);
 
 /* Gives one magazine of the depot back to the slabs, if it has one. No lock held. */
 void depot_give_back(struct kmem_cache *c);
+
+/* --- slab_node.c --- */
+
+extern bool slab_has_nodes; /* C: this machine has more than one */
+
+/* A slab of this node with free objects, or NULL: none among the first few of each list. L */
+struct slab *slab_of_node_locked(struct kmem_cache *c, unsigned node);
 
 /* --- slab_kept.c --- */
 

@@ -132,6 +132,67 @@ TEST(node_more, kmalloc_node_answers_for_every_node)
 	host_machine_return();
 }
 
+static unsigned node_at(const void *p)
+{
+	u64 end;
+
+	return mm_node_of(virt_to_phys(p), &end);
+}
+
+/* From its node first, and when that is used up from another; NULL when there is none at all. */
+TEST(node_more, objects_of_a_node_that_is_used_up)
+{
+	struct kmem_cache *c;
+	void *chain = NULL;
+	unsigned nr_there = 0, nr_elsewhere = 0;
+
+	borrow(1);
+	c = kmem_cache_create("used up", 2048, 0, 0, NULL);
+	ASSERT_NOT_NULL(c);
+	for (void **p; nr_elsewhere < 100; chain = p) {
+		p = kmem_cache_alloc_node(c, GFP_KERNEL, TINY);
+		ASSERT_NOT_NULL(p);
+		*p = chain;
+		if (node_at(p) != TINY)
+			nr_elsewhere++;
+		else
+			nr_there++;
+	}
+	EXPECT_GT(nr_there, 16);
+	while (chain != NULL) {
+		void *next = *(void **)chain;
+
+		kmem_cache_free(c, chain);
+		chain = next;
+	}
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+	EXPECT_SOUND(mm_check());
+	host_machine_return();
+}
+
+/* A slab of another node is fuller, so it would be first; but this CPU's node has one too. */
+TEST(node_more, refills_prefer_the_cpus_node)
+{
+	struct kmem_cache *c;
+	void *far[3], *near[2];
+
+	borrow(1);
+	c = kmem_cache_create("near", 256, 0, SLAB_NO_MAGAZINE, NULL);
+	ASSERT_NOT_NULL(c);
+	near[0] = kmem_cache_alloc_node(c, GFP_KERNEL, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(far); i++) {
+		far[i] = kmem_cache_alloc_node(c, GFP_KERNEL, HIGH);
+		EXPECT_EQ(node_at(far[i]), HIGH);
+	}
+	near[1] = kmem_cache_alloc(c, GFP_KERNEL);
+	EXPECT_EQ(node_at(near[0]), 0);
+	EXPECT_EQ(node_at(near[1]), 0);
+	kmem_cache_free_bulk(c, ARRAY_SIZE(far), far);
+	kmem_cache_free_bulk(c, ARRAY_SIZE(near), near);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+	host_machine_return();
+}
+
 /* What lies low is node 0's, whoever asks. */
 TEST(node_more, low_memory_comes_from_where_it_is)
 {

@@ -32,6 +32,43 @@ TEST(node, this_cpus_memory_is_its_nodes)
 	free_pages(page, 0);
 }
 
+static unsigned node_at(const void *p)
+{
+	u64 end;
+
+	return mm_node_of(virt_to_phys(p), &end);
+}
+
+static bool has_plenty(unsigned node)
+{
+	struct node_stats stats;
+
+	node_stats(node, &stats);
+	return stats.free_pages > 4096;
+}
+
+/* Of every size: from slabs, and from pages. What was freed lies in this CPU's magazines when the
+ * next node is asked for. */
+TEST(node, kmalloc_node_gives_the_nodes_own)
+{
+	static const size_t sizes[] = {16, 100, 500, 4096, 8192, 20000, 300000};
+	void *p[40];
+
+	for (unsigned node = 0; node < mm_nr_nodes(); node++)
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes) && has_plenty(node); i++) {
+			for (unsigned k = 0; k < ARRAY_SIZE(p); k++) {
+				p[k] = kmalloc_node(sizes[i], GFP_KERNEL | __GFP_ZERO, node);
+				ASSERT_NOT_NULL(p[k]);
+				EXPECT_EQ(node_at(p[k]), node);
+				EXPECT_EQ(((char *)p[k])[sizes[i] - 1], 0);
+			}
+			for (unsigned k = 0; k < ARRAY_SIZE(p); k++)
+				kfree(p[k]);
+		}
+	EXPECT_EQ(kmalloc_node(0, GFP_KERNEL, 0), ZERO_SIZE_PTR);
+	EXPECT_NULL(kmalloc_node(16, GFP_KERNEL, MAX_NODES));
+}
+
 #if __STDC_HOSTED__
 #include "tests/model/expect.h"
 

@@ -21,6 +21,7 @@
 
 #define kmalloc(size, gfp) kmalloc_tag(size, gfp, ALLOC_TAG())
 #define kzalloc(size, gfp) kmalloc_tag(size, (gfp) | __GFP_ZERO, ALLOC_TAG())
+/* Of the node's memory, or of the nearest node's that has some: kmem_cache_alloc_node(). */
 #define kmalloc_node(size, gfp, node) kmalloc_node_tag(size, gfp, node, ALLOC_TAG())
 #define kmalloc_array(n, size, gfp) kmalloc_array_tag(n, size, gfp, ALLOC_TAG())
 #define kcalloc(n, size, gfp) kmalloc_array_tag(n, size, (gfp) | __GFP_ZERO, ALLOC_TAG())

@@ -67,6 +67,13 @@ static __always_inline void *kmem_cache_alloc_tag(struct kmem_cache *c, gfp_t gf
 	                                  : slab_alloc(c, gfp, tag);
 }
 
+/* Of the node's memory, or of the nearest node's that has some (mm/node.h). NULL also for a node
+ * that there cannot be. Freed like any other; slower than the others where the machine has more
+ * nodes. */
+#define kmem_cache_alloc_node(c, gfp, node) kmem_cache_alloc_node_tag(c, gfp, node, ALLOC_TAG())
+void *kmem_cache_alloc_node_tag(struct kmem_cache *c, gfp_t gfp, unsigned node, u32 tag)
+    __attribute__((malloc));
+
 size_t kmem_cache_size(const struct kmem_cache *c); /* as created */
 const char *kmem_cache_name(const struct kmem_cache *c);
 
