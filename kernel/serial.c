@@ -66,6 +66,16 @@ static bool wait_status(u8 mask, unsigned max)
 	return false;
 }
 
+/* What was typed before: turning the FIFO on empties it. */
+static unsigned take_received(u8 bytes[], unsigned max)
+{
+	unsigned nr = 0;
+
+	while (nr < max && (reg_read(LINE_STATUS) & LSR_DATA_READY))
+		bytes[nr++] = reg_read(DATA);
+	return nr;
+}
+
 /* In loop-back mode what is sent comes back; where no UART decodes the address, reads give 0xff. */
 static bool loops_back(void)
 {
@@ -76,6 +86,9 @@ static bool loops_back(void)
 
 bool serial_init(void)
 {
+	u8 typed[FIFO_SIZE];
+	unsigned nr_typed;
+
 	if (reg_read(LINE_STATUS) == 0xff)
 		return false;
 	wait_status(LSR_TRANSMIT_EMPTY, MAX_WAIT); /* let out what the boot loader said */
@@ -84,9 +97,12 @@ bool serial_init(void)
 	reg_write(DIVISOR_LOW, 1); /* 115200 / 1 */
 	reg_write(DIVISOR_HIGH, 0);
 	reg_write(LINE_CONTROL, LCR_8N1);
+	nr_typed = take_received(typed, FIFO_SIZE);
 	reg_write(FIFO_CONTROL, FCR_ENABLE_AND_CLEAR);
 	present = loops_back();
 	reg_write(MODEM_CONTROL, MCR_DTR_RTS_OUT2);
+	for (unsigned i = 0; present && i < nr_typed; i++)
+		console_input(typed[i]);
 	return present;
 }
 
