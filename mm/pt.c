@@ -150,7 +150,7 @@ static bool is_table(u64 entry, unsigned level)
 
 int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits)
 {
-	unsigned max_level = pt->max_leaf_level;
+	unsigned max_level = length < pagetable_span(1) ? 0 : pt->max_leaf_level;
 	u64 done = 0;
 
 	assert(is_range(va, length) && is_aligned(pa, PAGE_SIZE));
@@ -241,31 +241,55 @@ static int split_ends(struct page_tables *pt, u64 va, u64 length)
 
 /* --- unmap, protect --- */
 
+/* Takes n pages' entries out of a table of level 0; returns how many were there. */
+static u64 clear_pages(u64 *entry, u64 va, u64 n, pt_leaf_fn gone, void *context)
+{
+	u64 nr = 0;
+
+	for (const u64 *end = entry + n; entry < end; entry++, va += PAGE_SIZE) {
+		u64 old = *entry;
+
+		if (!(old & PTE_PRESENT))
+			continue;
+		*entry = 0;
+		nr++;
+		if (gone != NULL)
+			gone(context, va, 0, old);
+	}
+	return nr;
+}
+
+/* One entry above level 0, where the way to va ends; returns its span if it was a leaf. */
+static u64 clear_large(u64 *entry, u64 va, unsigned level, pt_leaf_fn gone, void *context)
+{
+	u64 old = *entry;
+
+	if (!(old & PTE_PRESENT))
+		return 0;
+	*entry = 0;
+	if (gone != NULL)
+		gone(context, va, level, old);
+	return pagetable_span(level);
+}
+
 u64 pt_clear(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *context)
 {
-	u64 left = length, sum = 0;
+	u64 sum = 0;
 
-	while (left > 0) {
+	for (u64 left = length, step; left > 0; va += step, left -= step) {
 		unsigned level;
-		u64 *entry = end_of_way(pt, va, &level), span = pagetable_span(level), step;
-		unsigned index = pagetable_index(va, level);
+		u64 *entry = end_of_way(pt, va, &level), span = pagetable_span(level);
 
-		/* A run of entries of this table; none but the first may lead further down. */
-		do {
+		if (level == 0) {
+			u64 n =
+			    min_u64(left >> PAGE_SHIFT, PAGETABLE_ENTRIES - pagetable_index(va, 0));
+
+			sum += clear_pages(entry, va, n, gone, context) << PAGE_SHIFT;
+			step = n << PAGE_SHIFT;
+		} else {
+			sum += clear_large(entry, va, level, gone, context);
 			step = min_u64(span - (va & (span - 1)), left);
-			if (*entry & PTE_PRESENT) {
-				u64 old = *entry;
-
-				*entry = 0;
-				sum += span;
-				if (gone != NULL)
-					gone(context, va, level, old);
-			}
-			va += step;
-			left -= step;
-			entry++;
-			index++;
-		} while (left > 0 && index < PAGETABLE_ENTRIES && !is_table(*entry, level));
+		}
 	}
 	return sum;
 }
@@ -376,7 +400,7 @@ static u64 prune_below(u64 *table, unsigned level, u64 va, u64 length, u64 chain
 		below = table_of(*entry);
 		if (level > 1)
 			chain = prune_below(below, level - 1, va, step, chain);
-		if (mem_find_other(below, 0, PAGE_SIZE) == NULL) {
+		if (count_empty(below, PAGETABLE_ENTRIES) == PAGETABLE_ENTRIES) {
 			below[0] = chain;
 			chain = *entry & PTE_ADDRESS;
 			*entry = 0;

@@ -55,6 +55,7 @@ static struct list waiting;         /* L */
 static struct vmalloc_stats counts; /* L */
 static struct kmem_cache *area_cache;
 static struct vmem *space;
+static u64 memory_bits; /* C: of a leaf of vmalloc() memory */
 
 static u64 area_start(const struct vm_area *a)
 {
@@ -249,10 +250,10 @@ static u64 add_block(const struct vm_area *a, u64 done, gfp_t gfp, u64 bits)
 /* Fills the area with pages; false: it is as empty as before. */
 static bool fill(const struct vm_area *a, gfp_t gfp)
 {
-	u64 bits = platform_page_bits(VM_WRITE), done = 0;
+	u64 done = 0;
 
 	while (done < a->bytes) {
-		u64 part = add_block(a, done, gfp, bits);
+		u64 part = add_block(a, done, gfp, memory_bits);
 
 		if (unlikely(part == 0)) {
 			unmap(a, done);
@@ -556,6 +557,7 @@ void vmalloc_init(void)
 	static struct shrinker shrinker = {.name = "vmalloc", .scan = give_waiting};
 
 	hash_init(&areas, PAGE_SHIFT);
+	memory_bits = platform_page_bits(VM_WRITE);
 	list_init(&waiting);
 	counts = (struct vmalloc_stats){0};
 	area_cache = kmem_cache_create("vm_area", sizeof(struct vm_area), 0, 0, NULL);

@@ -102,17 +102,6 @@ static void collect_surplus(struct vmem *v, struct vmem_leftovers *left)
 	}
 }
 
-/* As many spare tags as there are to be, so that what an arena uses follows from what it holds. */
-void seg_settle(struct vmem *v)
-{
-	VMEM_LEFTOVERS(left);
-	u64 irq = spin_lock_irq(&v->lock);
-
-	irq = fill_tags(v, SEGS_TO_KEEP, GFP_NOWAIT | __GFP_NOWARN, irq);
-	collect_surplus(v, &left);
-	vmem_unlock(v, irq, &left);
-}
-
 void vmem_unlock(struct vmem *v, u64 irq, struct vmem_leftovers *left)
 {
 	if (unlikely(v->nr_spare > SEGS_MAX))
@@ -252,6 +241,46 @@ void seg_free_locked(struct vmem *v, struct vmem_seg *s, struct vmem_leftovers *
 		remove_span(v, s, left);
 	else
 		enlist(v, s);
+}
+
+/* --- settling --- */
+
+/* An arena of which nothing is allocated gets its segments anew, in its own tags, and gives all
+ * others back: so what an idle arena uses does not depend on what it went through. */
+static bool rebuild_idle(struct vmem *v, struct vmem_leftovers *left)
+{
+	u64 base[SEGS_NEEDED / 2], size[SEGS_NEEDED / 2], nr = 0;
+
+	if (v->in_use != 0 || v->import != NULL || v->nr_spans > ARRAY_SIZE(base))
+		return false;
+	while (!list_is_empty(&v->head.link)) {
+		struct vmem_seg *s = seg_next(&v->head);
+
+		if (s->type == SEG_SPAN) {
+			base[nr] = seg_start(s);
+			size[nr++] = seg_size(s);
+		} else {
+			unlist(v, s);
+		}
+		discard(v, s);
+	}
+	while (!is_static(v, list_first(&v->spare, struct vmem_seg, link)))
+		list_push_back(&left->segs, &take_spare(v)->link);
+	v->rotor = NULL;
+	v->size = v->nr_spans = 0;
+	for (u64 i = 0; i < nr; i++)
+		(void)seg_add_span_locked(v, base[i], size[i], false);
+	return true;
+}
+
+void seg_settle(struct vmem *v)
+{
+	VMEM_LEFTOVERS(left);
+	u64 irq = spin_lock_irq(&v->lock);
+
+	if (!rebuild_idle(v, &left))
+		collect_surplus(v, &left);
+	vmem_unlock(v, irq, &left);
 }
 
 /* For an arena that nobody uses any more. */
