@@ -72,7 +72,7 @@ static struct page *claim_anywhere(u64 nr_pages, u64 align, gfp_t gfp)
 		for (unsigned kind = highest + 1; kind-- > 0;) {
 			unsigned node = node_fallback(mm_this(pages)->node, i);
 			struct zone *z = &zone_table[ZONE_ID(node, kind)];
-			struct page *page = z->buddy.nr_managed_pages >= nr_pages
+			struct page *page = zone_spare_pages(z, gfp) >= nr_pages
 			                        ? claim_in_zone(z, nr_pages, align)
 			                        : NULL;
 

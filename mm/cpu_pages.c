@@ -68,21 +68,41 @@ static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned
 	memmove(coldest, coldest + nr, (u64)(s->top + 1 - coldest) * sizeof(*coldest));
 }
 
+/* How many blocks a refill takes: what all others may take too, since what stays on the stack is
+ * anybody's; or else the one that this request alone may have. */
+static __always_inline unsigned refill_size(const struct zone *z, gfp_t gfp, unsigned order)
+{
+	const gfp_t ordinary = gfp & ~(__GFP_HIGH | __GFP_MEMALLOC);
+	u64 spare;
+
+	if (likely(zone_can_spare(z, ordinary, gfp_zone_kind(gfp), batch(order) << order)))
+		return batch(order);
+	spare = zone_spare_pages(z, ordinary) >> order;
+	if (spare == 0)
+		spare = zone_spare_pages(z, gfp) >> order != 0;
+	return (unsigned)spare;
+}
+
 /* After a pop that failed. Interrupts off. Anything but the sentinel on top is why it did. */
-static __always_inline struct page *refill_and_pop(struct page_stack *s, struct zone *z,
+static __always_inline struct page *refill_and_pop(struct page_stack *s, struct zone *z, gfp_t gfp,
                                                    unsigned order)
 {
+	unsigned n;
+
 	if (unlikely(*s->top != &sentinel))
 		panic("page_alloc: cached block overwritten pfn=%#x order=%u", page_to_pfn(*s->top),
 		      order);
 	if (!zone_may_have(z, order))
 		return NULL;
+	n = refill_size(z, gfp, order);
+	if (n == 0)
+		return NULL;
 	mm_this(pages)->nr_refills++;
-	s->top += zone_alloc_batch(z, order, batch(order), s->top + 1);
+	s->top += zone_alloc_batch(z, order, n, s->top + 1);
 	return page_stack_pop(s, order);
 }
 
-struct page *cpu_pages_alloc(struct zone *z, unsigned order)
+struct page *cpu_pages_alloc(struct zone *z, gfp_t gfp, unsigned order)
 {
 	u64 flags = irq_save();
 	struct page_stack *s = mm_this(pages)->of_zone[z->id];
@@ -90,16 +110,16 @@ struct page *cpu_pages_alloc(struct zone *z, unsigned order)
 
 	if (s == always_full) {
 		irq_restore(flags);
-		return zone_alloc(z, order);
+		return zone_spare_pages(z, gfp) >> order ? zone_alloc(z, order) : NULL;
 	}
 	page = page_stack_pop(&s[order], order);
 	if (page == NULL)
-		page = refill_and_pop(&s[order], z, order);
+		page = refill_and_pop(&s[order], z, gfp, order);
 	irq_restore(flags);
 	return page;
 }
 
-struct page *cpu_pages_alloc_near(unsigned order)
+struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order)
 {
 	u64 flags = irq_save();
 	struct cpu_pages *cpu = mm_this(pages);
@@ -110,7 +130,7 @@ struct page *cpu_pages_alloc_near(unsigned order)
 
 		page = page_stack_pop(s, order);
 		if (page == NULL)
-			page = refill_and_pop(s, cpu->zone[rank], order);
+			page = refill_and_pop(s, cpu->zone[rank], gfp, order);
 	}
 	irq_restore(flags);
 	return page;

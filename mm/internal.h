@@ -104,8 +104,9 @@ static __always_inline bool page_stack_push(struct page_stack *s, struct page *p
  * The same with trips to the zone: a block of that zone, or NULL when it has none; and a block
  * back. Any zone, order < CPU_PAGE_ORDERS, any context.
  */
-struct page *cpu_pages_alloc(struct zone *z, unsigned order);
-struct page *cpu_pages_alloc_near(unsigned order); /* of any zone of the node, the highest first */
+struct page *cpu_pages_alloc(struct zone *z, gfp_t gfp, unsigned order);
+struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order); /* of any zone of the node, the
+                                                                 highest first */
 void cpu_pages_free(struct page *page, unsigned order);
 
 /* Up to n of the single pages that this context holds of its highest zone. */
@@ -120,9 +121,6 @@ const char *cpu_pages_check(void);
 /* NULL, or why this is not a block of this order that a user may free. For any pointer. */
 const char *page_free_fault(const struct page *page, unsigned order);
 u64 page_alloc_failures(void);
-
-/* The highest kind of zone that the flags allow. */
-unsigned gfp_zone_kind(gfp_t gfp);
 
 /* Counts and reports a failure that the caller is about to return. */
 void page_alloc_failed(gfp_t gfp, unsigned order);
@@ -161,6 +159,7 @@ void vmalloc_init(void);
 /* --- reclaim.c --- */
 
 void reclaim_init(void);
+bool reclaim_is_under_way(void); /* in this thread: what it allocates is a shrinker's */
 
 /* --- oom.c --- */
 

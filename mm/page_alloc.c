@@ -3,8 +3,9 @@
  * what may be freed.
  *
  * Fallback goes from the highest zone that the caller's flags allow down to DMA, in the wanted node
- * first and then in the others by distance, so that scarce low memory is spent last. When all are
- * empty: the CPUs' caches go back (their blocks may merge), then, if the caller may wait, the
+ * first and then in the others by distance, so that scarce low memory is spent last. A zone is
+ * passed over where the request would leave too little (zone_spare_pages()). When none gives
+ * anything: the CPUs' caches go back (their blocks may merge), then, if the caller may wait, the
  * shrinkers are asked, and only then the answer is NULL. Exhaustion never stops the machine.
  *
  * A wrong free always does, before anything is changed, with one line: "page_alloc: double free
@@ -31,19 +32,12 @@ u64 page_alloc_failures(void)
 	return __atomic_load_n(&nr_failures, __ATOMIC_RELAXED);
 }
 
-unsigned gfp_zone_kind(gfp_t gfp)
-{
-	if (gfp & __GFP_DMA)
-		return ZONE_DMA;
-	return gfp & __GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL;
-}
-
 /* What is taken from one zone: a block (nr_pages 0) or a run. */
-static struct page *take(struct zone *z, unsigned order, u32 nr_pages)
+static struct page *take(struct zone *z, gfp_t gfp, unsigned order, u32 nr_pages)
 {
 	if (order < CPU_PAGE_ORDERS && nr_pages == 0)
-		return cpu_pages_alloc(z, order);
-	if (!zone_may_have(z, order))
+		return cpu_pages_alloc(z, gfp, order);
+	if (!zone_may_have(z, order) || zone_spare_pages(z, gfp) >> order == 0)
 		return NULL;
 	return nr_pages != 0 ? zone_alloc_run(z, nr_pages) : zone_alloc(z, order);
 }
@@ -56,7 +50,7 @@ static struct page *take_from_node(unsigned node, gfp_t gfp, unsigned order, u32
 		struct zone *z = &zone_table[ZONE_ID(node, kind)];
 
 		if (z->buddy.nr_managed_pages != 0)
-			page = take(z, order, nr_pages);
+			page = take(z, gfp, order, nr_pages);
 	}
 	return page;
 }
@@ -85,6 +79,8 @@ static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned or
 	bool may_reclaim = (gfp & __GFP_RECLAIM) && !(gfp & __GFP_NORETRY);
 	struct page *page;
 
+	if ((gfp & __GFP_RECLAIM) && reclaim_is_under_way())
+		gfp |= __GFP_MEMALLOC; /* a shrinker's */
 	drain_cpu_pages();
 	(void)platform_on_other_cpus(drain_cpu_pages);
 	page = take_from_any(node, gfp, order, nr_pages);
@@ -93,6 +89,8 @@ static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned or
 			break;
 		page = take_from_any(node, gfp, order, nr_pages);
 	}
+	if (page == NULL && (gfp & __GFP_NOFAIL))
+		page = take_from_any(node, gfp | __GFP_MEMALLOC, order, nr_pages);
 	if (page == NULL) {
 		page_alloc_failed(gfp, order);
 		if (gfp & __GFP_NOFAIL)
@@ -133,7 +131,8 @@ static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 {
 	struct page *page = NULL;
 
-	if (likely(!(gfp & GFP_PLACED)))
+	if (likely(!(gfp & GFP_PLACED) && order <= MAX_ORDER &&
+	           zone_can_spare(mm_this(pages)->zone[0], gfp, ZONE_NORMAL, 1ull << order)))
 		page = zone_alloc(mm_this(pages)->zone[0], order);
 	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
 }
@@ -141,7 +140,7 @@ static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 /* An empty stack: a trip to its zone in the common case, or what is below it in the node. */
 static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
 {
-	struct page *page = cpu_pages_alloc_near(order);
+	struct page *page = cpu_pages_alloc_near(gfp, order);
 
 	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
 }

@@ -126,6 +126,11 @@ static u64 gained(u64 before)
 	return now > before ? now - before : 0;
 }
 
+bool reclaim_is_under_way(void)
+{
+	return platform_thread()->in_reclaim;
+}
+
 u64 reclaim_pages(u64 nr_pages)
 {
 	struct mm_thread *self = platform_thread();

@@ -90,6 +90,15 @@ void stats_print_zones(void)
 		        format_bytes(free, b->nr_free_pages << PAGE_SHIFT), b->low, b->high,
 		        b->nr_splits, b->nr_merges, z->nr_lock_acquisitions);
 	}
+	kprintf("in pages           free        min        low       high    from others\n");
+	for_each_zone(z)
+		kprintf("%4u %-6s %12lu %10lu %10lu %10lu %14lu%s\n", z->node, z->name,
+		        zone_free_pages(z), z->mark[MARK_MIN], z->mark[MARK_LOW],
+		        z->mark[MARK_HIGH],
+		        z->floor[DEPTH_ORDINARY][ZONE_NORMAL] - z->mark[MARK_MIN],
+		        zone_below(z, MARK_MIN)   ? "  below min"
+		        : zone_below(z, MARK_LOW) ? "  below low"
+		                                  : "");
 }
 
 /* Per mille of the free pages that lie in blocks too small for this order (Gorman and Whitcroft's

@@ -9,6 +9,16 @@
  * Invariants, beyond those of the buddy:
  *   Z1  a zone's buddy bounds are those of its kind, and its id is its place in zone_table
  *   Z2  min_free_pages <= free pages: the low-water mark follows every allocation
+ *   Z3  min <= low <= high; ordinary requests that may use no higher zone end
+ *       at min, urgent ones at half of it, those with __GFP_MEMALLOC at 0
+ *
+ * Marks (the idea is that of Linux, mm/page_alloc.c). A machine keeps as many pages as the square
+ * root of its memory in KiB: 0.4 % of 1 GiB, 0.006 % of 4 TiB, because what must not wait grows
+ * slower than memory. Each zone keeps its share: `min`. low is a quarter above it, high a half. And
+ * a zone keeps a 256th of what the higher zones of its node have from those who could use them.
+ * They are asked before the lock is taken, by whoever refills a CPU's stack or goes past it, so
+ * CPUs that ask at the same time may go below by what they take; blocks on the stacks are
+ * anybody's.
  *
  * Cost: the buddy's, plus one lock. A batch takes the lock once.
  * Not here: which zone to try (page_alloc.c), per-CPU caches (cpu_pages.c).
@@ -16,6 +26,8 @@
 #include "internal.h"
 
 #include <lib/assert.h>
+
+#define LOWMEM_RESERVE_RATIO 256
 
 struct zone zone_table[MAX_ZONES];
 
@@ -29,6 +41,8 @@ static const struct {
 };
 
 static_assert(PLATFORM_MAX_PA >> PAGE_SHIFT <= UINT32_MAX, "frame numbers have 32 bits");
+static_assert(__GFP_HIGH / __GFP_HIGH == DEPTH_HIGH && __GFP_MEMALLOC / __GFP_HIGH == DEPTH_ALL,
+              "gfp_zone_depth() takes the bits as they are");
 static_assert((MAX_NODES - 1) << 2 < 256, "a zone id is a byte of struct page");
 
 u64 zone_kind_start_pfn(enum zone_kind kind)
@@ -77,6 +91,50 @@ void zone_init_all(void)
 	for (unsigned node = 0; node < MAX_NODES; node++)
 		for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
 			zone_init(&zone_table[ZONE_ID(node, kind)], node, kind);
+}
+
+/* The largest number whose square is at most n < 2^62. */
+static u64 square_root(u64 n)
+{
+	u64 root = 0;
+
+	for (u64 bit = 1ull << 30; bit != 0; bit >>= 1)
+		if ((root + bit) * (root + bit) <= n)
+			root += bit;
+	return root;
+}
+
+/* What the zone keeps from requests that may use zones up to that kind. */
+static u64 lowmem_reserve(const struct zone *z, unsigned highest)
+{
+	u64 higher = 0;
+
+	for (unsigned kind = z->kind + 1u; kind <= highest; kind++)
+		higher += zone_table[ZONE_ID(z->node, kind)].buddy.nr_managed_pages;
+	return higher / LOWMEM_RESERVE_RATIO;
+}
+
+static void set_marks(struct zone *z, u64 min)
+{
+	z->mark[MARK_MIN] = min;
+	z->mark[MARK_LOW] = min + min / 4;
+	z->mark[MARK_HIGH] = min + min / 2;
+	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		z->floor[DEPTH_ORDINARY][kind] = min + lowmem_reserve(z, kind);
+		z->floor[DEPTH_HIGH][kind] = min / 2 + lowmem_reserve(z, kind);
+		z->floor[DEPTH_ALL][kind] = z->floor[DEPTH_ALL_TOO][kind] = 0;
+	}
+}
+
+void zone_set_marks(void)
+{
+	u64 total = 0, reserve;
+
+	for_each_zone(z)
+		total += z->buddy.nr_managed_pages;
+	reserve = square_root(total << PAGE_SHIFT >> 10);
+	for_each_zone(z)
+		set_marks(z, reserve * z->buddy.nr_managed_pages / total);
 }
 
 static u64 lock_zone(struct zone *z)
@@ -191,6 +249,18 @@ u64 zone_free_pages(const struct zone *z)
 	return z->buddy.nr_free_pages;
 }
 
+static const char *check_marks(const struct zone *z)
+{
+	const u64 *mark = z->mark, min = mark[MARK_MIN];
+
+	if (min > mark[MARK_LOW] || mark[MARK_LOW] > mark[MARK_HIGH])
+		return "Z3: a zone's marks do not ascend";
+	if (z->floor[DEPTH_ORDINARY][z->kind] != min || z->floor[DEPTH_HIGH][z->kind] != min / 2 ||
+	    z->floor[DEPTH_ALL][z->kind] != 0)
+		return "Z3: what requests leave in a zone is not what its marks say";
+	return NULL;
+}
+
 const char *zone_check(struct zone *z)
 {
 	const char *fault;
@@ -204,6 +274,8 @@ const char *zone_check(struct zone *z)
 	fault = buddy_check(&z->buddy);
 	if (fault == NULL && z->min_free_pages > z->buddy.nr_free_pages)
 		fault = "Z2: fewer pages are free than the low-water mark says";
+	if (fault == NULL)
+		fault = check_marks(z);
 	spin_unlock_irq(&z->lock, flags);
 	return fault;
 }

@@ -117,7 +117,8 @@ static gfp_t take_gfp(struct input *in)
 	    GFP_KERNEL, GFP_ATOMIC,  GFP_NOWAIT, __GFP_ZERO,
 	    __GFP_DMA,  __GFP_DMA32, __GFP_HIGH, __GFP_RECLAIM | __GFP_NORETRY};
 
-	return flags[input_below(in, ARRAY_SIZE(flags))] | __GFP_NOWARN;
+	/* To the bottom of the zones: the oracle knows no reserves. */
+	return flags[input_below(in, ARRAY_SIZE(flags))] | __GFP_NOWARN | __GFP_MEMALLOC;
 }
 
 static void check_block(u32 pfn, u32 nr_pages, gfp_t gfp)

@@ -33,7 +33,7 @@ void hoard_take_all(struct hoard *h, gfp_t gfp)
 {
 	for (unsigned order = NR_ORDERS; order-- > 0;) {
 		drain_cpu_pages();
-		while (hoard_take(h, gfp | __GFP_NOWARN, order))
+		while (hoard_take(h, gfp | __GFP_NOWARN | __GFP_MEMALLOC, order))
 			;
 	}
 }
@@ -46,7 +46,7 @@ void hoard_leave(struct hoard *h, u64 nr_pages)
 		for (;;) {
 			mm_usage(&usage);
 			if (usage.free_pages < nr_pages + (1ull << order) ||
-			    !hoard_take(h, GFP_NOWAIT | __GFP_NOWARN, order))
+			    !hoard_take(h, GFP_NOWAIT | __GFP_NOWARN | __GFP_MEMALLOC, order))
 				break;
 		}
 }

@@ -19,7 +19,8 @@ struct hoard {
 /* Takes one block more. False when there is none. */
 bool hoard_take(struct hoard *h, gfp_t gfp, unsigned order);
 
-/* Takes all blocks that these flags can get, the largest first, so that few are taken in all. */
+/* Takes all blocks of the zones that these flags allow, the reserves too, the largest first, so
+ * that few are taken in all. */
 void hoard_take_all(struct hoard *h, gfp_t gfp);
 
 /* Takes blocks of 2 MiB and more until at most nr_pages are free, if it can. */

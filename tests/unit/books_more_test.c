@@ -202,7 +202,7 @@ TEST(books, a_refill_hands_out_neighbours_in_order)
 	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN);
 	free_pages(block, 6);
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
-		page[i] = alloc_page(GFP_NOWAIT);
+		page[i] = alloc_page(GFP_NOWAIT | __GFP_MEMALLOC);
 		ASSERT_NOT_NULL(page[i]);
 		EXPECT_LT(page_to_pfn(page[i]) - first, 64);
 		above += i != 0 && page_to_pfn(page[i]) == page_to_pfn(page[i - 1]) + 1;

@@ -81,7 +81,7 @@ TEST(contig, finds_what_is_in_pieces)
 		if (i < 16 || i >= 48)
 			EXPECT_EQ(pages_offline(pfn + i, 1), 0);
 	EXPECT_NULL(alloc_pages(GFP_NOWAIT | __GFP_NOWARN, 5));
-	page = alloc_contig_pages(32, 1, GFP_NOWAIT);
+	page = alloc_contig_pages(32, 1, GFP_NOWAIT | __GFP_MEMALLOC);
 	ASSERT_NOT_NULL(page);
 	EXPECT_EQ(page_to_pfn(page), pfn + 16);
 	free_contig_pages(page, 32);
@@ -103,12 +103,12 @@ TEST(contig, empties_the_caches_first)
 	free_pages(block, 4);
 	drain_cpu_pages();
 	for (unsigned i = 0; i < 16; i++) {
-		ASSERT_NOT_NULL(alloc_page(GFP_NOWAIT));
+		ASSERT_NOT_NULL(alloc_page(GFP_NOWAIT | __GFP_MEMALLOC));
 	}
 	for (unsigned i = 0; i < 16; i++)
 		free_page(pfn_to_page(pfn + i)); /* into this CPU's cache */
 	EXPECT_GT(cpu_pages_count(), 0);
-	page = alloc_contig_pages(16, 16, GFP_NOWAIT);
+	page = alloc_contig_pages(16, 16, GFP_NOWAIT | __GFP_MEMALLOC);
 	ASSERT_NOT_NULL(page);
 	EXPECT_EQ(page_to_pfn(page), pfn);
 	free_contig_pages(page, 16);

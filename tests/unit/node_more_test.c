@@ -107,7 +107,7 @@ TEST(node_more, a_tiny_node_is_used_up_and_recovers)
 	EXPECT_GT(nr_tiny, 32);
 	EXPECT_LE(nr_tiny, TINY_PAGES);
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
-		pages[i] = alloc_pages_node(TINY, GFP_KERNEL, 0);
+		pages[i] = alloc_pages_node(TINY, GFP_KERNEL | __GFP_MEMALLOC, 0);
 		ASSERT_NOT_NULL(pages[i]);
 		EXPECT_EQ(node_of(pages[i]) == TINY, i < nr_tiny);
 	}

@@ -170,7 +170,7 @@ TEST(reclaim, memory_comes_back_when_there_is_none_left)
 	settle();
 	open(&first, "first", 4);
 	hoard_take_all(&hoard, GFP_NOWAIT);
-	page = alloc_page(GFP_KERNEL);
+	page = alloc_page(GFP_KERNEL | __GFP_MEMALLOC);
 	ASSERT_NOT_NULL(page);
 	EXPECT_EQ(first.nr_asked, 1);
 	EXPECT_EQ(first.nr, 3);
@@ -221,7 +221,7 @@ TEST(reclaim, a_lying_shrinker_does_not_hang_the_machine)
 	EXPECT_EQ(turns, 9);
 	EXPECT_EQ(liar.nr_asked, 9);
 	hoard_take_all(&hoard, GFP_NOWAIT);
-	EXPECT_NULL(alloc_pages(GFP_KERNEL | __GFP_NOWARN, 1));
+	EXPECT_NULL(alloc_pages(GFP_KERNEL | __GFP_MEMALLOC | __GFP_NOWARN, 1));
 	EXPECT_LE(turns, 200);
 	hoard_drop_all(&hoard);
 	unregister_shrinker(&liar);
@@ -272,7 +272,7 @@ TEST(reclaim, a_shrinker_may_allocate)
 	EXPECT_GT(nr_got, 0);
 	hoard_take_all(&hoard, GFP_NOWAIT);
 	nr_got = 0;
-	EXPECT_NULL(alloc_page(GFP_KERNEL | __GFP_NOWARN));
+	EXPECT_NULL(alloc_page(GFP_KERNEL | __GFP_MEMALLOC | __GFP_NOWARN));
 	EXPECT_EQ(nr_got, 0);
 	hoard_drop_all(&hoard);
 	unregister_shrinker(&user);
@@ -292,7 +292,7 @@ TEST(reclaim, empty_slabs_come_back)
 	EXPECT_GT(stats.nr_slabs, 0);
 	hoard_take_all(&hoard, GFP_NOWAIT);
 	EXPECT_NULL(alloc_page(GFP_NOWAIT | __GFP_NOWARN));
-	page = alloc_page(GFP_KERNEL);
+	page = alloc_page(GFP_KERNEL | __GFP_MEMALLOC);
 	EXPECT_NOT_NULL(page);
 	kmem_cache_stats(c, &stats);
 	EXPECT_EQ(stats.nr_slabs, 0);

@@ -123,7 +123,22 @@ TEST(stats_text, zones_print_a_line_each)
 		line = end + 1;
 		nr++;
 	}
-	EXPECT_EQ(count_lines(), nr + 1);
+	EXPECT_EQ(strncmp(line, "in pages ", 9), 0);
+	line = strchr(line, '\n') + 1;
+	for_each_zone(z) {
+		unsigned long free, min, low, high, kept;
+
+		EXPECT_EQ(
+		    sscanf(line, "%*u %*s %lu %lu %lu %lu %lu", &free, &min, &low, &high, &kept),
+		    5);
+		EXPECT_EQ(free, zone_free_pages(z));
+		EXPECT_EQ(min, z->mark[MARK_MIN]);
+		EXPECT_EQ(low, z->mark[MARK_LOW]);
+		EXPECT_EQ(high, z->mark[MARK_HIGH]);
+		EXPECT_EQ(kept + min, z->floor[DEPTH_ORDINARY][ZONE_NORMAL]);
+		line = strchr(line, '\n') + 1;
+	}
+	EXPECT_EQ(count_lines(), 2 * nr + 2);
 }
 
 /* Free pages that lie in blocks smaller than this order, per mille of all, frame by frame. */

@@ -193,8 +193,8 @@ TEST(vmalloc, kvmalloc_falls_back)
 			odd[i] = NULL;
 		}
 	drain_cpu_pages();
-	p = kvmalloc(40 * PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
-	q = kmalloc(40 * PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
+	p = kvmalloc(40 * PAGE_SIZE, GFP_KERNEL | __GFP_MEMALLOC | __GFP_NOWARN);
+	q = kmalloc(40 * PAGE_SIZE, GFP_KERNEL | __GFP_MEMALLOC | __GFP_NOWARN);
 	EXPECT_TRUE(p != NULL && is_vmalloc_addr(p));
 	EXPECT_NULL(q);
 	kvfree(p);

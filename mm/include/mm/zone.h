@@ -15,6 +15,12 @@ enum zone_kind { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, NR_ZONE_KINDS };
 #define ZONE_ID(node, kind) ((u8)((node) << 2 | (kind)))
 #define MAX_ZONES (MAX_NODES * 4)
 
+/* Free pages below which … ordinary requests end; background reclaim should begin; it may rest. */
+enum zone_mark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_ZONE_MARKS };
+
+/* How far a request may go down: mm/include/mm/gfp.h. */
+enum zone_depth { DEPTH_ORDINARY, DEPTH_HIGH, DEPTH_ALL, DEPTH_ALL_TOO, NR_ZONE_DEPTHS };
+
 /* Z: guarded by lock. C: constant after init. */
 struct zone {
 	struct spinlock lock;
@@ -25,6 +31,9 @@ struct zone {
 	    nr_failures;          /* Z: blocks taken from and given to the buddy; NULLs */
 	u64 nr_lock_acquisitions; /* Z */
 	u64 min_free_pages;       /* Z: the fewest free pages since the last reset */
+	u64 mark[NR_ZONE_MARKS];  /* C: pages */
+	u64 floor[NR_ZONE_DEPTHS][NR_ZONE_KINDS]; /* C: what a request leaves, by the highest kind
+	                                             of zone that it may use */
 };
 
 extern struct zone
@@ -54,7 +63,49 @@ static inline bool zone_may_have(const struct zone *z, unsigned order)
  * number. */
 struct zone *zone_of_untouched(u64 pfn);
 
+/* The highest kind of zone that such a request may use. */
+static inline enum zone_kind gfp_zone_kind(gfp_t gfp)
+{
+	if (gfp & __GFP_DMA)
+		return ZONE_DMA;
+	return gfp & __GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL;
+}
+
+static inline enum zone_depth gfp_zone_depth(gfp_t gfp)
+{
+	return gfp / __GFP_HIGH %
+	       NR_ZONE_DEPTHS; /* the two bits of __GFP_HIGH and __GFP_MEMALLOC */
+}
+
+/* Whether a request that may use zones up to that kind may take so many pages more: a look without
+ * the lock, so a moment old. */
+static inline bool zone_can_spare(const struct zone *z, gfp_t gfp, enum zone_kind highest,
+                                  u64 nr_pages)
+{
+	return data_race(z->buddy.nr_free_pages) >=
+	       z->floor[gfp_zone_depth(gfp)][highest] + nr_pages;
+}
+
+/* How many pages such a request may still take: a look without the lock, so a moment old. */
+static inline u64 zone_spare_pages(const struct zone *z, gfp_t gfp)
+{
+	u64 free = data_race(z->buddy.nr_free_pages);
+	u64 floor = z->floor[gfp_zone_depth(gfp)][gfp_zone_kind(gfp)];
+
+	return free > floor ? free - floor : 0;
+}
+
+/* Whether the zone has fewer free pages than the mark says, a moment ago. */
+static inline bool zone_below(const struct zone *z, enum zone_mark mark)
+{
+	return data_race(z->buddy.nr_free_pages) < z->mark[mark];
+}
+
 void zone_init_all(void);
+
+/* Computes the marks and reserves from what all zones have. Memory that is added later changes
+ * none. */
+void zone_set_marks(void);
 
 /* Frames become free memory of the node, in the zones that they fall into. One CPU, at boot, or
  * later with the zone's lock free. Neighbouring free blocks merge. */
