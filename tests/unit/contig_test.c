@@ -22,9 +22,12 @@ static bool is_held(const struct page *page, u64 nr_pages)
 
 TEST(contig, odd_sizes_at_any_alignment)
 {
+	struct mm_usage usage;
+
+	mm_usage(&usage);
 	free_shape_take(&shape);
 	for (u64 align = 1; align <= 1024; align *= 4)
-		for (u64 nr = 1; nr < 3000; nr = nr * 2 + 1) {
+		for (u64 nr = 1; nr < min_u64(3000, usage.free_pages / 2); nr = nr * 2 + 1) {
 			struct page *page = alloc_contig_pages(nr, align, GFP_KERNEL);
 
 			ASSERT_NOT_NULL(page);
