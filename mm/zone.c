@@ -110,7 +110,7 @@ static u64 lowmem_reserve(const struct zone *z, unsigned highest)
 	u64 higher = 0;
 
 	for (unsigned kind = z->kind + 1u; kind <= highest; kind++)
-		higher += zone_table[ZONE_ID(z->node, kind)].buddy.nr_managed_pages;
+		higher += zone_table[ZONE_ID((unsigned)z->node, kind)].buddy.nr_managed_pages;
 	return higher / LOWMEM_RESERVE_RATIO;
 }
 
