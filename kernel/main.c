@@ -11,6 +11,7 @@
 #include <kernel/machine.h>
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
+#include <kernel/reclaimer.h>
 #include <kernel/replay.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
@@ -69,6 +70,8 @@ static _Noreturn void run(const struct options *o)
 		run_tests(o);
 	if (o->bench)
 		run_benches(o);
+	if (!reclaimer_start()) /* from here on nothing must go the same way each time */
+		log_warn("reclaim: no memory for the background thread; who allocates reclaims");
 	if (o->replay[0])
 		run_replay(o);
 	if (o->stress != 0)

@@ -21,6 +21,8 @@
 /* The first round asks for a 2^PRIORITIES-th of what each counts, the last for all. */
 #define PRIORITIES 8
 
+#define BALANCE_ROUNDS 64
+
 /* What a count() is believed. */
 #define COUNT_MAX (1ull << 40)
 
@@ -148,6 +150,26 @@ u64 reclaim_pages(u64 nr_pages)
 	}
 	self->in_reclaim = false;
 	return gained(before);
+}
+
+/* What the zones lack to be above their high marks. */
+static u64 pages_wanted(void)
+{
+	u64 nr = 0;
+
+	for_each_zone(z)
+		if (zone_below(z, MARK_HIGH))
+			nr += z->mark[MARK_HIGH] - data_race(z->buddy.nr_free_pages) + 1;
+	return nr;
+}
+
+/* Whoever allocates meanwhile may use up what came; so not for ever. */
+bool reclaim_balance(void)
+{
+	for (unsigned i = 0; i < BALANCE_ROUNDS && pages_wanted() != 0; i++)
+		if (reclaim_pages(pages_wanted()) == 0)
+			break;
+	return pages_wanted() == 0;
 }
 
 void stats_print_shrinkers(void)

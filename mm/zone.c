@@ -171,6 +171,13 @@ static void count_alloc(struct zone *z, unsigned nr_blocks)
 		z->min_free_pages = z->buddy.nr_free_pages;
 }
 
+/* After an allocation, the lock released. */
+static __always_inline void watch_low(const struct zone *z)
+{
+	if (unlikely(zone_below(z, MARK_LOW)))
+		platform_reclaim_wanted();
+}
+
 struct page *zone_alloc(struct zone *z, unsigned order)
 {
 	u64 flags = lock_zone(z);
@@ -181,6 +188,7 @@ struct page *zone_alloc(struct zone *z, unsigned order)
 	else
 		z->nr_failures++;
 	spin_unlock_irq(&z->lock, flags);
+	watch_low(z);
 	return pfn ? pfn_to_page(pfn) : NULL;
 }
 
@@ -207,6 +215,7 @@ struct page *zone_alloc_run(struct zone *z, u32 nr_pages)
 		z->nr_failures++;
 	}
 	spin_unlock_irq(&z->lock, flags);
+	watch_low(z);
 	return pfn ? pfn_to_page(pfn) : NULL;
 }
 
@@ -229,6 +238,7 @@ unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, struct pag
 	count_alloc(z, nr);
 	z->nr_failures += nr == 0;
 	spin_unlock(&z->lock);
+	watch_low(z);
 	return nr;
 }
 

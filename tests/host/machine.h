@@ -35,3 +35,6 @@ u64 host_machine_pc_bytes(void);
 
 /* Which lines of the log are shown: level <= this. LOG_INFO. */
 extern enum log_level host_log_level;
+
+/* How often platform_reclaim_wanted() was called. */
+extern u64 host_reclaim_wanted;

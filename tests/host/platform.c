@@ -101,6 +101,13 @@ void platform_wake_one(struct list *waiters)
 	}
 }
 
+u64 host_reclaim_wanted;
+
+void platform_reclaim_wanted(void)
+{
+	__atomic_add_fetch(&host_reclaim_wanted, 1, __ATOMIC_RELAXED);
+}
+
 /* No exit handlers: nothing that runs there can be trusted now. */
 void platform_panic(const char *line)
 {

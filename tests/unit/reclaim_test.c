@@ -8,6 +8,10 @@
 #include "tests/model/expect.h"
 #include "tests/model/hoard.h"
 
+#if __STDC_HOSTED__
+#include <tests/host/machine.h>
+#endif
+
 #define NR_SPARE 600u
 
 /* A cache of pages that it gives back when asked. */
@@ -277,6 +281,55 @@ TEST(reclaim, a_shrinker_may_allocate)
 	hoard_drop_all(&hoard);
 	unregister_shrinker(&user);
 }
+
+/* --- in the background --- */
+
+static bool all_above(enum zone_mark mark)
+{
+	for_each_zone(z)
+		if (zone_below(z, mark))
+			return false;
+	return true;
+}
+
+TEST(reclaim, balance_stops_at_the_high_marks)
+{
+	settle();
+	EXPECT_TRUE(reclaim_balance());
+	open(&first, "first", NR_SPARE);
+	hoard_take_all(&hoard, GFP_NOWAIT);
+	EXPECT_FALSE(all_above(MARK_LOW));
+	if (reclaim_balance())
+		EXPECT_TRUE(all_above(MARK_HIGH));
+	else
+		EXPECT_EQ(first.nr, 0); /* it had less than is wanted */
+	hoard_drop_all(&hoard);
+	close(&first);
+}
+
+TEST(reclaim, balance_gives_up_where_nothing_is_to_be_had)
+{
+	settle();
+	hoard_take_all(&hoard, GFP_NOWAIT);
+	EXPECT_FALSE(reclaim_balance());
+	hoard_drop_all(&hoard);
+	EXPECT_TRUE(reclaim_balance());
+}
+
+#if __STDC_HOSTED__
+/* Said by the allocation that crosses the mark, and by none above it. */
+TEST(reclaim, is_wanted_below_the_low_mark)
+{
+	settle();
+	host_reclaim_wanted = 0;
+	while (all_above(MARK_LOW)) {
+		EXPECT_EQ(host_reclaim_wanted, 0);
+		ASSERT_TRUE(hoard_take(&hoard, GFP_NOWAIT, 4));
+	}
+	EXPECT_EQ(host_reclaim_wanted, 1);
+	hoard_drop_all(&hoard);
+}
+#endif
 
 TEST(reclaim, empty_slabs_come_back)
 {

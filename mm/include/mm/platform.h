@@ -106,3 +106,8 @@ u64 platform_page_bits(unsigned flags);
  * platform_may_flush() says that this CPU can make the others do so now. */
 bool platform_may_flush(void);
 void platform_flush(u64 start, u64 end);
+
+/* A zone has sunk below its low mark: whoever reclaims in the background should call
+ * reclaim_balance() soon. Any context, no lock of mm/ held; often, so cheap when it was said
+ * before. */
+void platform_reclaim_wanted(void);

@@ -38,5 +38,9 @@ void unregister_shrinker(struct shrinker *s);
 /* Asks until nr_pages more are free; returns how many more there are. 0 inside a shrinker. */
 u64 reclaim_pages(u64 nr_pages);
 
+/* Reclaims until every zone is above its high mark: the work of a background thread, which
+ * platform_reclaim_wanted() wakes. False: the shrinkers have no more. */
+bool reclaim_balance(void);
+
 /* A line for each shrinker, through kprintf. */
 void stats_print_shrinkers(void);
