@@ -76,16 +76,18 @@ TEST(reclaimer, brings_zones_back_to_their_high_mark)
 TEST(reclaimer, gives_up_where_nothing_is_to_be_had)
 {
 	struct reclaimer_stats before, after;
+	u64 began;
 
 	ASSERT_TRUE(reclaimer_start());
-	reclaimer_stats(&before);
 	hoard_take_all(&hoard, GFP_ATOMIC);
+	reclaimer_stats(&before);
+	began = sched_milliseconds();
 	for (unsigned i = 0; i < 1000; i++)
 		ask_in_a_hurry();
 	EXPECT_NULL(alloc_pages(GFP_KERNEL | __GFP_NOWARN, 4));
 	reclaimer_stats(&after);
-	EXPECT_LE(after.nr_wakes - before.nr_wakes, 20); /* ten a second at most */
-	EXPECT_EQ(after.nr_balanced, before.nr_balanced);
+	EXPECT_LE(after.nr_wakes - before.nr_wakes, (sched_milliseconds() - began) / 100 + 2);
+	EXPECT_LE(after.nr_balanced - before.nr_balanced, 1); /* begun before all was taken */
 	reclaimer_stop();
 	hoard_drop_all(&hoard);
 }
