@@ -37,9 +37,10 @@ struct mm_context {
 };
 
 /* All of a fast path's code: it calls nothing outside, but for its slow path as the last thing.
- * krealloc_tag() is two of them with a memcpy() in between, which is outside: nothing of the
- * context is half done there, nor remembered across it. */
-#define __mm_fast __attribute__((section("mm_fast_text")))
+ * Never inlined: a copy elsewhere would be pre-empted in its middle, and another thread of the CPU
+ * would find the stack half popped. krealloc_tag() is two of them with a memcpy() in between, which
+ * is outside: nothing of the context is half done there, nor remembered across it. */
+#define __mm_fast __attribute__((section("mm_fast_text"), noinline))
 
 /* Whether an instruction at this address may be in the middle of a fast path. */
 bool mm_in_fast_path(u64 ip);
