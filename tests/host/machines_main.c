@@ -120,7 +120,8 @@ static void take_everything(void)
 		struct page *page;
 
 		while (nr_blocks < MAX_BLOCKS &&
-		       (page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order)) != NULL)
+		       (page = alloc_pages(GFP_KERNEL | __GFP_MEMALLOC | __GFP_NOWARN, order)) !=
+		           NULL)
 			blocks[nr_blocks++] = (struct block){page, order};
 	}
 	must(nr_blocks < MAX_BLOCKS, "more blocks than this program has room for");

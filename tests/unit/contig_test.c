@@ -28,9 +28,13 @@ TEST(contig, odd_sizes_at_any_alignment)
 	free_shape_take(&shape);
 	for (u64 align = 1; align <= 1024; align *= 4)
 		for (u64 nr = 1; nr < min_u64(3000, usage.free_pages / 2); nr = nr * 2 + 1) {
-			struct page *page = alloc_contig_pages(nr, align, GFP_KERNEL);
+			struct page *page =
+			    alloc_contig_pages(nr, align, GFP_KERNEL | __GFP_NOWARN);
 
-			ASSERT_NOT_NULL(page);
+			if (page == NULL) { /* the kernel lies in the middle of a small one */
+				EXPECT_GT((nr + align) * 8, usage.free_pages);
+				continue;
+			}
 			EXPECT_TRUE(is_aligned(page_to_pfn(page), align));
 			EXPECT_TRUE(is_held(page, nr));
 			memset(page_address(page), 0x5a, nr << PAGE_SHIFT);
