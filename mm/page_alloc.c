@@ -81,7 +81,7 @@ static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned or
 
 	if ((gfp & __GFP_RECLAIM) && reclaim_is_under_way())
 		gfp |= __GFP_MEMALLOC; /* a shrinker's */
-	platform_reclaim_wanted(); /* so that the next one need not come here */
+	platform_reclaim_wanted();     /* so that the next one need not come here */
 	drain_cpu_pages();
 	(void)platform_on_other_cpus(drain_cpu_pages);
 	page = take_from_any(node, gfp, order, nr_pages);
