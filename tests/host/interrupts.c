@@ -35,6 +35,7 @@ static _Thread_local struct {
 	u64 nr_handled;
 	u64 restore_period, nr_restores; /* 0: not at restores */
 	volatile u64 steps_left;
+	bool every_step;
 	volatile bool step_paused; /* while interrupts are off */
 	volatile u64 interrupted;  /* the instruction before which the last step's interrupt came */
 	volatile bool has_timer;
@@ -147,8 +148,9 @@ static void on_step(int signal, siginfo_t *info, void *context)
 	if (host_irq_off) {
 		line.step_paused = host_irq_attention = true;
 		reg[REG_EFL] &= ~0x100;
-	} else if (--line.steps_left == 0) {
-		reg[REG_EFL] &= ~0x100;
+	} else if (line.every_step || --line.steps_left == 0) {
+		if (!line.every_step)
+			reg[REG_EFL] &= ~0x100;
 		line.interrupted = (u64)reg[REG_RIP];
 		raise_line();
 	}
@@ -176,11 +178,16 @@ static void take_signal(int signal, void (*simple)(int), void (*full)(int, sigin
 
 void host_interrupt_step_prepare(u64 n, host_interrupt_handler handler, void *arg)
 {
-	assert(n != 0);
 	take_signal(SIGTRAP, NULL, on_step);
 	connect(handler, arg);
 	line.step_paused = false;
 	line.steps_left = n;
+	line.every_step = n == HOST_INTERRUPT_EVERY_STEP;
+}
+
+u64 host_interrupted_at(void)
+{
+	return line.interrupted;
 }
 
 bool host_interrupt_step_finish(u64 *where)

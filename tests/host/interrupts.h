@@ -39,7 +39,13 @@ u64 host_interrupt_count(void);
  *
  * Returns false when the operation had fewer instructions; *where is the address that the
  * interrupt came back to. Loop from n = 1 until false: every instruction has been interrupted.
+ *
+ * n = HOST_INTERRUPT_EVERY_STEP: after each of them, in one go, for handlers that only look. They
+ * ask host_interrupted_at() where the operation is.
  */
+#define HOST_INTERRUPT_EVERY_STEP 0u
+
+u64 host_interrupted_at(void);
 void host_interrupt_step_prepare(u64 n, host_interrupt_handler handler, void *arg);
 bool host_interrupt_step_finish(u64 *where);
 

@@ -21,7 +21,7 @@ static struct kmem_cache *cache;
 static void *held[NR];
 static struct page *pages[NR];
 static volatile size_t size = SIZE;
-static bool is_half_done;
+static u64 nr_half_done;
 
 /* The hottest of the threads' objects and pages are free, or there are none. */
 static bool stacks_are_whole(void)
@@ -38,7 +38,10 @@ static bool stacks_are_whole(void)
 static void look(void *unused)
 {
 	(void)unused;
-	is_half_done = !stacks_are_whole();
+	if (stacks_are_whole())
+		return;
+	nr_half_done++;
+	EXPECT_TRUE(mm_in_fast_path(host_interrupted_at()));
 }
 
 /* --- what is stepped through --- */
@@ -100,24 +103,15 @@ static void pages_in_bulk(void)
 	free_pages_bulk(alloc_pages_bulk(GFP_KERNEL, NR, pages), pages);
 }
 
-/* Returns how often the stacks were half changed, all of them in fast paths. */
-static u64 step_through(void (*work)(void))
+static void step_through(void (*work)(void))
 {
-	u64 nr_half_done = 0, where;
-	bool came = true;
+	u64 where;
 
 	work(); /* fills the stacks */
-	for (u64 n = 1; came; n++) {
-		is_half_done = false;
-		host_interrupt_step_begin(n, look, NULL);
-		work();
-		came = host_interrupt_step_end(&where);
-		if (!came || !is_half_done)
-			continue;
-		nr_half_done++;
-		EXPECT_TRUE(mm_in_fast_path(where));
-	}
-	return nr_half_done;
+	nr_half_done = 0;
+	host_interrupt_step_begin(HOST_INTERRUPT_EVERY_STEP, look, NULL);
+	work();
+	(void)host_interrupt_step_end(&where);
 }
 
 TEST(context_interrupt, stacks_are_half_changed_in_fast_paths_alone)
@@ -137,8 +131,7 @@ TEST(context_interrupt, stacks_are_half_changed_in_fast_paths_alone)
 
 	cache = kmalloc_cache[(SIZE - 1) / 16];
 	for (unsigned i = 0; i < ARRAY_SIZE(works); i++) {
-		u64 nr_half_done = step_through(works[i]);
-
+		step_through(works[i]);
 		/* The bulk calls pop with interrupts off. */
 		if (works[i] != in_bulk && works[i] != pages_in_bulk)
 			EXPECT_GT(nr_half_done, 0);
