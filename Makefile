@@ -280,12 +280,12 @@ bench-linux: ## the same benchmarks in Debian's kernel on the same machine, besi
 test: ## everything: host tests, tool tests, the boot matrix; the last line has the totals
 	@tools/deps --for test
 	+@$(AGAIN) $(JOBS) test-build
-	+@$(PYTHON) tools/run-steps 'host tests: $(AGAIN) test-host' \
+	+@$(PYTHON) tools/run-steps --jobs $(shell getconf _NPROCESSORS_ONLN) 'host tests: $(AGAIN) test-host' \
 		'races: $(AGAIN) test-tsan' 'valgrind: $(AGAIN) test-valgrind' \
 		'layers: $(AGAIN) layers' 'tools: $(AGAIN) test-tools' 'replays: $(AGAIN) test-replay' \
-		'boots: $(AGAIN) test-boot'
+		'boots: then: $(AGAIN) test-boot'
 
-test-build: all $H/tests-$(HOSTCC_NAME) $H/tests-tsan $(BUILD)/strata-test.iso
+test-build: all $H/tests-$(HOSTCC_NAME) $H/tests-tsan $H/tests-valgrind $(BENCH_PROGRAMS) $(BUILD)/strata-test.iso
 
 test-host: $H/tests-$(HOSTCC_NAME) ## the unit tests on this machine, with sanitizers (TEST=, SEED=)
 	@$< $(if $(TEST),--filter '$(TEST)') $(if $(SEED),--seed $(SEED))
@@ -426,7 +426,7 @@ plots: ## draw docs/img/*.svg from what bench-host, fragmentation and bench CONF
 	@$(PYTHON) tools/plot-benchmarks --host $(BUILD)/bench-host.json --fragmentation $(BUILD)/fragmentation.json \
 		--guest $(BUILD)/release/bench.txt
 
-mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see it? (SAMPLE=60, MUTATE=, GOAL=)
+mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE=, GOAL=)
 	@tools/deps --for build
 	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate --goal '$(GOAL)' \
 		$(if $(SAMPLE),--sample '$(SAMPLE)') $(MUTATE)

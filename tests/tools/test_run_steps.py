@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -51,8 +52,25 @@ class Steps(unittest.TestCase):
         out = self.check("3 passed, 1 failed", 1, "--timeout", "0.5", "a: echo 3 passed, 0 failed; sleep 30")
         self.assertLess(time.monotonic() - began, 20)
 
+    def test_two_at_a_time_print_in_order(self):
+        with tempfile.TemporaryDirectory() as d:
+            pipe = d + "/pipe"  # the first can end only when the second runs beside it
+            out = self.check("7 passed, 0 failed", 0, "--jobs", "2", "a: mkfifo %s; touch %s/made; cat %s; echo 3 passed, 0 failed" %
+                             (pipe, d, pipe), "b: until test -e %s/made; do :; done; echo from b > %s; echo 4 passed, 0 failed" % (d, pipe))
+        self.assertLess(out.index("=== a"), out.index("from b"))
+        self.assertLess(out.index("3 passed"), out.index("=== b"))
+
+    def test_a_step_that_waits(self):
+        with tempfile.TemporaryDirectory() as d:
+            self.check("2 passed, 0 failed", 0, "--jobs", "2", "a: sleep 0.3; touch %s/f" % d, "b: then: test -e %s/f" % d)
+
+    def test_one_at_a_time_unless_asked(self):
+        with tempfile.TemporaryDirectory() as d:
+            self.check("2 passed, 0 failed", 0, "a: sleep 0.3; touch %s/f" % d, "b: test -e %s/f" % d)
+
     def test_bad_usage(self):
-        for arguments in ((), ("no command",), ("--timeout", "x", "a: true"), ("a:",)):
+        for arguments in ((), ("no command",), ("--timeout", "x", "a: true"), ("a:",), ("--jobs", "0", "a: true"), ("--jobs",),
+                          ("a: true", "b: then:")):
             self.assertEqual(steps(*arguments)[0], 64, arguments)
 
 
