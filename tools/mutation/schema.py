@@ -58,8 +58,10 @@ def write(file: str, source: str, mutants: Iterable[tuple[int, Mutant]], first_f
         out += ["\nswitch (mutant_now) {\n%s}\n#line %d\n" % (copies, line)] if inside else []
         out += ["{", local, source[start:end], "} mutant_end:;" if inside else "}"]
         at = end
-    # An inline function with many copies of its body must not be copied again into each of its callers' copies.
-    return "".join(out + [source[at:]]).replace("__always_inline", "__noinline")
+    # An inline function with many copies of its body must not be copied again into each of its callers' copies. One
+    # of a fast path stays in the section that tells where those are.
+    own = '__noinline __attribute__((section("mm_fast_text")))' if "__mm_fast" in source else "__noinline"
+    return "".join(out + [source[at:]]).replace("__always_inline", own)
 
 
 def blamed(messages: str) -> set[int]:
