@@ -54,6 +54,14 @@ class Layers(unittest.TestCase):
         status, out = self.check()
         self.assertEqual(status, 0, out)
 
+    def test_the_gallery_sees_lib_alone(self):
+        self.write("mm/heaps/d.c", "#include <mm/heap.h>\n#include <mm/b.h>\n")
+        self.refused("mm/heaps/d.c", "mm/b.h")
+
+    def test_an_adapter_of_the_gallery_sees_mm(self):
+        self.write("mm/heaps/kernel_d.c", "#include <mm/heap.h>\n#include <mm/b.h>\n")
+        self.assertEqual(self.check()[0], 0)
+
     def test_a_call_upward(self):
         self.write("lib/a.c", TREE["lib/a.c"] + "int mm_b(void);\nint lib_up(void) { return mm_b(); }\n")
         self.refused("lib/a.c", "mm_b", "mm/b.c")
