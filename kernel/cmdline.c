@@ -49,6 +49,10 @@ static const struct option table[] = {
      "use at most this many CPUs (default: 256)"},
     {"slab_debug", "=LIST", TEXT, NO_FLAG, AT(slab_debug), 0, 0,
      "allocator checks that cost time: poison, redzone … (default: none)"},
+    {"failslab", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_OBJECTS]), 0, 0,
+     "let object allocations fail: interval=10,times=3,cache=…,site=… (help failslab)"},
+    {"fail_page_alloc", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_PAGES]), 0, 0,
+     "let page allocations fail: probability=5,after=100,order=3 … (help failslab)"},
     {"quiet", "", FLAG, AT(quiet), 0, 0, 0, "show only warnings and errors of the log"},
     {"loglevel", "=N", NUMBER, NO_FLAG, AT(loglevel), 0, 7,
      "show log lines up to this level: 3 errors, 4 warnings, 6 information, 7 all (default: 6)"},
@@ -170,7 +174,7 @@ static void apply(const struct option *opt, const char *word, const char *value,
 
 static void log_option_names(void)
 {
-	char names[256];
+	char names[384];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(table) && n < sizeof(names); i++)

@@ -1,10 +1,10 @@
 /*
  * The monitor: read a line, find its command in the one table, run it, again.
  *
- * The commands themselves are in monitor_mm.c (looking), monitor_alloc.c (allocating by hand) and
- * monitor_machine.c. A command prints its answer with kprintf() and, when it refuses, one line
- * "NAME: what was wrong; what to do". The loop knows names, counts of arguments and help; it adds
- * nothing to what a command says.
+ * The commands themselves are in monitor_mm.c (looking), monitor_alloc.c (allocating by hand),
+ * monitor_debug.c (looking for mistakes) and monitor_machine.c. A command prints its answer with
+ * kprintf() and, when it refuses, one line "NAME: what was wrong; what to do". The loop knows
+ * names, counts of arguments and help; it adds nothing to what a command says.
  *
  * Adding a command: a function in one of those files, its declaration in monitor.h, a row here.
  */
@@ -59,6 +59,15 @@ const struct monitor_command monitor_commands[] = {
      1, 1, monitor_free_raw},
     {"shrink", "", "give the caches' empty slabs back", NULL, 0, 0, monitor_shrink},
     {"check", "", "verify the memory manager's whole state", NULL, 0, 0, monitor_check},
+    {"failslab", "[RULE|off]", "let object allocations fail, or say how many did",
+     "RULE: any of probability=PERCENT, interval=N, after=N, times=N, seed=N, cache=NAME,\n"
+     "site=PLACE, with commas; names may have * and ?. failslab "
+     "interval=10,times=3,cache=kmalloc-*\n"
+     "fails every 10th, three times; a rule without a word fails all: failslab interval=1.",
+     0, 1, monitor_failslab},
+    {"fail_page_alloc", "[RULE|off]", "let page allocations fail, or say how many did",
+     "RULE: as for failslab, but order=N (blocks of that order and above) for cache and site.", 0,
+     1, monitor_fail_page_alloc},
     {"test", "[FILTER]", "run the self-tests",
      "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
      0, 1, monitor_test},

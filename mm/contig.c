@@ -105,6 +105,8 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 
 	if (nr_pages == 0 || nr_pages > CONTIG_MAX_PAGES || !is_pow2(align))
 		return NULL;
+	if (inject_fails_pages(gfp, log2_ceil(nr_pages)))
+		return NULL;
 	page = claim_anywhere(nr_pages, align, gfp);
 	if (page == NULL)
 		page = claim_slowly(nr_pages, align, gfp);

@@ -33,6 +33,8 @@
 static struct cpu_pages *cpu_table; /* mm_nr_contexts() entries */
 static unsigned nr_cpus;            /* that it was made for */
 static struct page_stack always_full[CPU_PAGE_ORDERS];
+static bool bypassed;       /* no context caches anything */
+static struct zone no_zone; /* which has never a page to spare */
 
 /* Its head is no cached block's: what a pop finds in an empty stack. */
 static const struct page sentinel = {.type = PAGE_NONE};
@@ -223,14 +225,20 @@ void cpu_pages_init(struct bootmem *boot)
 
 	cpu_table = phys_to_virt(bootmem_alloc(boot, length, PAGE_SIZE, MEM_BOOTMEM));
 	nr_cpus = mm_nr_cpus;
+	bypassed = false;
 	for (unsigned id = 0; id < mm_nr_contexts(); id++) {
 		init_context(&cpu_table[id], node_of_cpu(id / NR_CONTEXT_KINDS));
 		mm_context_of(id)->pages = &cpu_table[id];
 	}
 }
 
+/* What is cached here. The context's stacks are empty, or it caches nothing so far. */
 static void choose_zones(struct cpu_pages *cpu)
 {
+	if (bypassed) {
+		cpu->zone[0] = &no_zone;
+		return;
+	}
 	for (unsigned kind = NR_ZONE_KINDS; kind-- > 0;) {
 		struct zone *z = &zone_table[ZONE_ID(cpu->node, kind)];
 
@@ -257,6 +265,42 @@ void cpu_pages_set_node(unsigned cpu, unsigned node)
 		init_context(c, node);
 		choose_zones(c);
 	}
+}
+
+static void rechoose_zones(unsigned context)
+{
+	struct cpu_pages *cpu = cpu_pages_of(context);
+
+	drain(cpu);
+	for (unsigned id = 0; id < MAX_ZONES; id++)
+		cpu->of_zone[id] = always_full;
+	cpu->nr_zones = 0;
+	choose_zones(cpu);
+}
+
+/* Both contexts of this CPU. Not in a handler. */
+static void follow_bypass(void)
+{
+	u64 flags = irq_save();
+	unsigned threads = (unsigned)mm_this(id);
+
+	assert(threads % NR_CONTEXT_KINDS == CONTEXT_THREADS);
+	rechoose_zones(threads);
+	rechoose_zones(threads - CONTEXT_THREADS + CONTEXT_INTERRUPTS);
+	irq_restore(flags);
+}
+
+bool cpu_pages_bypass(bool on)
+{
+	bool former = bypassed;
+
+	__atomic_store_n(&bypassed, on, __ATOMIC_RELAXED);
+	if (!platform_on_other_cpus(follow_bypass)) {
+		__atomic_store_n(&bypassed, former, __ATOMIC_RELAXED);
+		return false;
+	}
+	follow_bypass();
+	return true;
 }
 
 u64 cpu_pages_count(void)

@@ -112,6 +112,10 @@ void cpu_pages_free(struct page *page, unsigned order);
 /* Up to n of the single pages that this context holds of its highest zone. */
 size_t cpu_pages_pop_many(size_t n, struct page *pages[]);
 
+/* From here on no context caches pages, or all do again; those of CPUs that are started later too.
+ * In threads. False: other CPUs cannot be told now, and nothing is changed. */
+bool cpu_pages_bypass(bool on);
+
 /* Pages (not blocks) in all caches. */
 u64 cpu_pages_count(void);
 const char *cpu_pages_check(void);
@@ -133,12 +137,32 @@ void page_run_free(struct page *head, u32 nr_pages);
 /* --- slab.c, slab_cpu.c: see slab_internal.h --- */
 
 void slab_init(void);
+
+/* From here on the fast ways find no object, or as usual: of all caches. In threads. */
+void slab_bypass(bool on);
 u64 slab_pages(void);        /* in slabs, the metadata caches' included */
 u64 slab_live_objects(void); /* with an owner, the manager's own left out */
 
 /* Adds the cache's locks and trips. Takes no lock: what it adds may be a moment old. */
 struct mm_traffic;
 void cache_add_traffic(struct kmem_cache *c, struct mm_traffic *out);
+
+/* --- debug/inject.c --- */
+
+extern bool inject_on; /* A: something is armed */
+bool inject_object(const struct kmem_cache *c, gfp_t gfp, u32 tag);
+bool inject_pages(gfp_t gfp, unsigned order);
+
+/* Whether this request, on a slow way, is to fail: mm/inject.h. Any context, any lock. */
+static inline bool inject_fails_object(const struct kmem_cache *c, gfp_t gfp, u32 tag)
+{
+	return unlikely(data_race(inject_on)) && inject_object(c, gfp, tag);
+}
+
+static inline bool inject_fails_pages(gfp_t gfp, unsigned order)
+{
+	return unlikely(data_race(inject_on)) && inject_pages(gfp, order);
+}
 
 /* --- kmalloc.c --- */
 

@@ -174,7 +174,7 @@ static __always_inline void *alloc_from_class(size_t size, gfp_t gfp, u32 tag)
 	struct kmem_cache *c = kmalloc_cache[(size - 1) / 16];
 	void *object;
 
-	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &object)))
+	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &object)))
 		return slab_alloc_slowly(c, gfp, tag);
 	platform_unpoison(object, c->size);
 	return object;
@@ -339,7 +339,7 @@ __mm_fast void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
 	             size > KMALLOC_MAX_CLASS || gfp & KMALLOC_SPECIAL))
 		return krealloc_slowly(p, size, gfp, tag);
 	c = kmalloc_cache[(size - 1) / 16];
-	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &fresh)))
+	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &fresh)))
 		return krealloc_slowly(p, size, gfp, tag);
 	platform_unpoison(fresh, c->size);
 	memcpy(fresh, p, old);

@@ -109,6 +109,8 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 		page_alloc_failed(gfp, order);
 		return NULL;
 	}
+	if (inject_fails_pages(gfp, order))
+		return NULL;
 	page = take_from_any(node, gfp, order, nr_pages);
 	if (unlikely(page == NULL))
 		page = take_slowly(node, gfp, order, nr_pages);

@@ -241,6 +241,8 @@ void *slab_alloc_bare(struct kmem_cache *c, gfp_t gfp, u32 tag)
 {
 	void *object;
 
+	if (inject_fails_object(c, gfp, tag))
+		return NULL;
 	do
 		object = slab_take_bare(c, tag);
 	while (object == NULL && slab_grow(c, gfp));

@@ -27,6 +27,7 @@ struct spinlock cache_list_lock = SPINLOCK_INIT("slab caches");
 static const u16 record_sizes[] = {80, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1152};
 static struct kmem_cache record_caches[ARRAY_SIZE(record_sizes)];
 static struct kmem_cache cache_cache;
+static bool bypassed; /* under the list's lock */
 
 struct kmem_cache *slab_record_cache(u32 bytes)
 {
@@ -53,8 +54,14 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 	if (!cache_layout(c))
 		return -EINVAL;
 	slab_set_grades(c);
-	c->cpu = cpu_objects_none;
+	c->cpu = c->hot = cpu_objects_none;
 	return flags & SLAB_NO_MAGAZINE || cpu_objects_create(c) ? 0 : -ENOMEM;
+}
+
+/* Where the fast ways in look from now on. The list's lock is held, or nobody has the cache yet. */
+static void set_hot(struct kmem_cache *c)
+{
+	__atomic_store_n(&c->hot, bypassed ? cpu_objects_none : c->cpu, __ATOMIC_RELAXED);
 }
 
 void cache_enlist(struct kmem_cache *c)
@@ -62,6 +69,17 @@ void cache_enlist(struct kmem_cache *c)
 	u64 flags = spin_lock_irq(&cache_list_lock);
 
 	list_push_back(&cache_list, &c->link);
+	set_hot(c);
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
+void slab_bypass(bool on)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	bypassed = on;
+	for (struct list *at = cache_list.next; at != &cache_list; at = at->next)
+		set_hot(list_entry(at, struct kmem_cache, link));
 	spin_unlock_irq(&cache_list_lock, flags);
 }
 
@@ -268,6 +286,7 @@ void slab_init(void)
 	char name[32];
 
 	list_init(&cache_list);
+	bypassed = false;
 	slab_kept_init();
 	slab_has_nodes = mm_nr_nodes() > 1;
 	cpu_objects_init();

@@ -46,6 +46,8 @@ __noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
 {
 	if (unlikely(c->magic != CACHE_MAGIC))
 		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
+	if (inject_fails_object(c, gfp, tag))
+		return NULL;
 	for (;;) {
 		u64 flags = irq_save();
 		void *object = alloc_here(c, tag);
@@ -65,7 +67,7 @@ __mm_fast void *slab_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag)
 {
 	void *object;
 
-	if (unlikely(!pop(cpu_objects_here(c->cpu), tag, &object)))
+	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &object)))
 		return slab_alloc_slowly(c, gfp, tag);
 	platform_unpoison(object, c->size);
 	return object;
@@ -86,7 +88,7 @@ __noinline void *slab_alloc_zeroed(struct kmem_cache *c, gfp_t gfp, u32 tag)
 static size_t pop_many(struct kmem_cache *c, size_t n, void *objects[], u32 tag)
 {
 	u64 flags = irq_save();
-	struct cpu_objects *o = cpu_objects_here(c->cpu);
+	struct cpu_objects *o = cpu_objects_here(c->hot);
 	size_t nr = 0;
 
 	while (nr < n && pop(o, tag, &objects[nr]))

@@ -126,7 +126,7 @@ void cpu_objects_destroy(struct kmem_cache *c)
 {
 	if (c->cpu != cpu_objects_none)
 		kmem_cache_free(&cpu_objects_cache, c->cpu);
-	c->cpu = cpu_objects_none;
+	c->cpu = c->hot = cpu_objects_none;
 	c->capacity = 0;
 }
 

@@ -100,6 +100,7 @@ struct depot {
 
 /* L: guarded by lock. C: constant after creation. A: atomic. */
 struct kmem_cache {
+	struct cpu_objects *hot; /* A: where the fast ways in look: cpu, or what is always empty */
 	struct cpu_objects *cpu; /* C: one for each context; those that are always empty and full:
 	                            no magazines */
 	u32 magic;               /* C */

@@ -54,7 +54,7 @@ struct slab *slab_of_node_locked(struct kmem_cache *c, unsigned node)
 static void *pop_of_node(struct kmem_cache *c, unsigned node, u32 tag)
 {
 	u64 flags = irq_save();
-	struct cpu_objects *o = cpu_objects_here(c->cpu);
+	struct cpu_objects *o = cpu_objects_here(c->hot);
 	const struct magazine_slot *top = o->top;
 	void *object = NULL;
 
@@ -103,6 +103,8 @@ void *kmem_cache_alloc_node_tag(struct kmem_cache *c, gfp_t gfp, unsigned node, 
 		return kmem_cache_alloc_tag(c, gfp, tag);
 	if (c->magic != CACHE_MAGIC)
 		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
+	if (inject_fails_object(c, gfp, tag))
+		return NULL;
 	object = alloc_on(c, gfp & ~__GFP_ZERO, node, tag);
 	if (object != NULL && (gfp & __GFP_ZERO)) {
 		assert(c->ctor == NULL); /* zeroing would undo the constructor */

@@ -81,6 +81,14 @@ TEST(cmdline, quotes_keep_blanks)
 	EXPECT_STREQ(o.test_pattern, "never closed");
 }
 
+TEST(cmdline, rules_of_failing_allocations)
+{
+	parse("failslab=interval=10,cache=kmalloc-* fail_page_alloc=order=2", false);
+	EXPECT_STREQ(o.fail[INJECT_OBJECTS], "interval=10,cache=kmalloc-*");
+	EXPECT_STREQ(o.fail[INJECT_PAGES], "order=2");
+	EXPECT_EQ(o.nr_problems, 0);
+}
+
 TEST(cmdline, last_of_several_wins)
 {
 	parse("mem=1M mem=2M", false);

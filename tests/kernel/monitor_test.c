@@ -289,3 +289,24 @@ TEST(monitor, passes_raw_frees_to_the_allocators_checks)
 	EXPECT_ANSWER("alloc", 0, "nothing is held");
 	run_capturing_panics("free!", address);
 }
+
+TEST(monitor, lets_allocations_fail_and_says_how_many_did)
+{
+	void *p;
+
+	EXPECT_ANSWER("failslab", 0, "off");
+	EXPECT_ANSWER("failslab cache=kmalloc-128,times=1", 0, "");
+	p = kmalloc(128, GFP_KERNEL);
+	EXPECT_NULL(p);
+	kfree(p);
+	p = kmalloc(128, GFP_KERNEL);
+	EXPECT_NOT_NULL(p);
+	kfree(p);
+	EXPECT_ANSWER("failslab", 0, "1 failed");
+	EXPECT_ANSWER("fail_page_alloc order=2", 0, "");
+	EXPECT_NULL(alloc_pages(GFP_KERNEL, 2));
+	EXPECT_ANSWER("fail_page_alloc often", -EINVAL, "interval");
+	EXPECT_ANSWER("failslab off", 0, "");
+	EXPECT_ANSWER("fail_page_alloc off", 0, "");
+	EXPECT_ANSWER("failslab", 0, "fail_page_alloc  off");
+}

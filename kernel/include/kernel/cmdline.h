@@ -7,6 +7,7 @@
 
 #include <boot/boot_info.h>
 #include <lib/types.h>
+#include <mm/inject.h>
 
 #define OPTION_TEXT_MAX 128
 
@@ -16,6 +17,7 @@ struct options {
 	char bench_pattern[OPTION_TEXT_MAX]; /* "" is all benchmarks */
 	char replay[OPTION_TEXT_MAX];        /* the engine; "" is no replay */
 	char slab_debug[OPTION_TEXT_MAX];
+	char fail[NR_INJECT_POINTS][OPTION_TEXT_MAX]; /* a rule (mm/inject.h); "": none */
 	char console[OPTION_TEXT_MAX]; /* "" is all there are */
 	bool has_seed;
 	u64 seed;

@@ -1,0 +1,50 @@
+/*
+ * The monitor's commands that look for mistakes: allocations that fail on purpose. What they do is
+ * in mm/debug/; here are their words.
+ */
+#include <kernel/monitor.h>
+#include <lib/log.h>
+#include <lib/string.h>
+#include <mm/mm.h>
+
+/* NULL: off. 0, or a line in the log or on the console has said why not. */
+static int arm(enum inject_point point, const char *name, const char *text)
+{
+	struct inject_rule rule;
+	char why[INJECT_WHY_MAX];
+	int error = text != NULL ? inject_parse(point, text, &rule, why) : 0;
+
+	if (error == 0) {
+		error = inject_set(point, text != NULL ? &rule : NULL);
+		str_copy(why, "other CPUs cannot be told now", sizeof(why));
+	}
+	if (error != 0)
+		log_warn("%s: %s; nothing is changed", name, why);
+	return error;
+}
+
+void monitor_arm(const char *failslab, const char *fail_page_alloc)
+{
+	if (failslab[0] != '\0')
+		(void)arm(INJECT_OBJECTS, "failslab", failslab);
+	if (fail_page_alloc[0] != '\0')
+		(void)arm(INJECT_PAGES, "fail_page_alloc", fail_page_alloc);
+}
+
+static int inject(enum inject_point point, int argc, char **argv)
+{
+	if (argc == 2)
+		return arm(point, argv[0], strcmp(argv[1], "off") == 0 ? NULL : argv[1]);
+	stats_print_inject();
+	return 0;
+}
+
+int monitor_failslab(int argc, char **argv)
+{
+	return inject(INJECT_OBJECTS, argc, argv);
+}
+
+int monitor_fail_page_alloc(int argc, char **argv)
+{
+	return inject(INJECT_PAGES, argc, argv);
+}
