@@ -49,6 +49,8 @@ static const struct option table[] = {
      "use at most this many CPUs (default: 256)"},
     {"slab_debug", "=LIST", TEXT, NO_FLAG, AT(slab_debug), 0, 0,
      "allocator checks that cost time: poison, redzone … (default: none)"},
+    {"kfence", "=INTERVAL", TEXT, NO_FLAG, AT(kfence), 0, 0,
+     "guard pages for every so many-th object: 100, 100,random,objects=255 (default: none)"},
     {"failslab", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_OBJECTS]), 0, 0,
      "let object allocations fail: interval=10,times=3,cache=…,site=… (help failslab)"},
     {"fail_page_alloc", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_PAGES]), 0, 0,

@@ -107,6 +107,7 @@ _Noreturn void kernel_main(u32 magic, u64 info_pa)
 		panic("symbols: %s", broken);
 	log_info("Strata is up: %u symbols, %llu million cycles since reset",
 	         (unsigned)symbol_count(), (unsigned long long)(cycles() / 1000000));
+	monitor_guard(options()->kfence);
 	monitor_arm(options()->fail[INJECT_OBJECTS], options()->fail[INJECT_PAGES]);
 	run(options());
 }

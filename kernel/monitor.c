@@ -68,6 +68,10 @@ const struct monitor_command monitor_commands[] = {
     {"fail_page_alloc", "[RULE|off]", "let page allocations fail, or say how many did",
      "RULE: as for failslab, but order=N (blocks of that order and above) for cache and site.", 0,
      1, monitor_fail_page_alloc},
+    {"kfence", "[INTERVAL|off]", "take objects between guard pages, or say how many were",
+     "INTERVAL: of the allocators' trips, a sample each: 100; 100,random,seed=1 by chance;\n"
+     "100,objects=255 with so many objects. A wrong access to one stops the machine at once.",
+     0, 1, monitor_kfence},
     {"test", "[FILTER]", "run the self-tests",
      "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
      0, 1, monitor_test},

@@ -1,6 +1,6 @@
 /*
- * The monitor's commands that look for mistakes: allocations that fail on purpose. What they do is
- * in mm/debug/; here are their words.
+ * The monitor's commands that look for mistakes: allocations that fail on purpose, objects between
+ * guard pages. What they do is in mm/debug/; here are their words.
  */
 #include <kernel/monitor.h>
 #include <lib/log.h>
@@ -47,4 +47,49 @@ int monitor_failslab(int argc, char **argv)
 int monitor_fail_page_alloc(int argc, char **argv)
 {
 	return inject(INJECT_PAGES, argc, argv);
+}
+
+/* 0, or a line in the log has said why not. */
+static int start_guard(const char *text)
+{
+	struct guard_options options;
+	char why[GUARD_WHY_MAX];
+	int error = guard_parse(text, &options, why);
+
+	if (error != 0) {
+		log_warn("kfence: %s; nothing is changed", why);
+		return error;
+	}
+	if (options.seed == 0)
+		options.seed = cycles();
+	error = guard_start(&options);
+	if (error != 0)
+		log_warn("kfence: %s", error == -ENOMEM ? "no memory for the guard pages"
+		                                        : "it is on already: kfence off first");
+	else
+		log_info("kfence: every %lu%s trips, %lu objects between guard pages",
+		         options.interval, options.random ? " (by chance)" : "",
+		         options.nr_objects);
+	return error;
+}
+
+void monitor_guard(const char *kfence)
+{
+	if (kfence[0] != '\0')
+		(void)start_guard(kfence);
+}
+
+int monitor_kfence(int argc, char **argv)
+{
+	int error = 0;
+
+	if (argc == 1)
+		stats_print_guard();
+	else if (strcmp(argv[1], "off") != 0)
+		return start_guard(argv[1]);
+	else
+		error = guard_stop();
+	if (error != 0)
+		log_warn("kfence: objects between guard pages live; it stays on");
+	return error;
 }

@@ -35,6 +35,7 @@
 #include <lib/spinlock.h>
 #include <lib/string.h>
 #include <mm/context.h>
+#include <mm/guard.h>
 #include <mm/kmalloc.h>
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
@@ -450,6 +451,8 @@ void sched_tick(void)
 	spin_unlock(&q->lock);
 	if (hook != NULL)
 		hook();
+	if (cpu_id() == 0)
+		guard_tick();
 }
 
 void sched_resched(void)

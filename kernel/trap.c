@@ -9,8 +9,9 @@
  * T1  Gates turn interrupts off; handlers run with interrupts off.
  * T2  #DF, NMI and #MC use the stacks of their own that the TSS names.
  *
- * Page faults that are served: the first access to pageblock bytes (kernel/page_map.c). Nothing
- * else is paged. It does not handle user mode.
+ * Page faults that are served: the first access to pageblock bytes (kernel/page_map.c). Those
+ * between guard pages are reported by mm/guard.h. Nothing else is paged. It does not handle user
+ * mode.
  */
 #include <kernel/cpu.h>
 #include <kernel/irq.h>
@@ -19,9 +20,11 @@
 #include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
+#include <kernel/symbols.h>
 #include <kernel/trap.h>
 #include <lib/format.h>
 #include <lib/string.h>
+#include <mm/guard.h>
 
 #define STUB_SIZE 16
 #define NULL_ZONE 0x10000ull /* so close to 0 an address is a null pointer and an offset */
@@ -169,6 +172,14 @@ static void recover(struct trap_recovery *r, struct trap_frame *f)
 	f->cs = SELECTOR_CODE;
 }
 
+/* A fault between guard pages has a report of its own. True: the access may be tried again. */
+static bool explain_fault(const struct trap_frame *f)
+{
+	char who[96];
+
+	return guard_fault(f->cr2, f->error & FAULT_WRITE, symbol_format(who, sizeof(who), f->rip));
+}
+
 /* Called by trap_entry.asm for every vector, interrupts off. */
 void trap_handle(struct trap_frame *f)
 {
@@ -194,7 +205,7 @@ void trap_handle(struct trap_frame *f)
 	r = cpu_self()->recovery;
 	if (r && f->vector != TRAP_NMI && f->vector != TRAP_MACHINE_CHECK)
 		recover(r, f);
-	else
+	else if (f->vector != TRAP_PAGE_FAULT || !explain_fault(f))
 		panic_trap(f);
 }
 

@@ -19,6 +19,8 @@ const char *mm_check(void)
 	if (fault == NULL)
 		fault = slab_check();
 	if (fault == NULL)
+		fault = guard_check();
+	if (fault == NULL)
 		fault = kmalloc_check();
 	if (fault == NULL)
 		fault = vmem_check_all();

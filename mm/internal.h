@@ -164,6 +164,11 @@ static inline bool inject_fails_pages(gfp_t gfp, unsigned order)
 	return unlikely(data_race(inject_on)) && inject_pages(gfp, order);
 }
 
+/* --- debug/guard.c --- */
+
+extern bool guard_on; /* A: there is a pool */
+const char *guard_check(void);
+
 /* --- kmalloc.c --- */
 
 void kmalloc_init(void);

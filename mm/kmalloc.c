@@ -169,13 +169,18 @@ static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 	return kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
 }
 
+static __noinline void *alloc_from_class_slowly(size_t size, gfp_t gfp, u32 tag)
+{
+	return slab_alloc_sized(kmalloc_cache[(size - 1) / 16], gfp, tag, size);
+}
+
 static __always_inline void *alloc_from_class(size_t size, gfp_t gfp, u32 tag)
 {
 	struct kmem_cache *c = kmalloc_cache[(size - 1) / 16];
 	void *object;
 
 	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &object)))
-		return slab_alloc_slowly(c, gfp, tag);
+		return alloc_from_class_slowly(size, gfp, tag);
 	platform_unpoison(object, c->size);
 	return object;
 }
@@ -229,7 +234,7 @@ static __noinline void kfree_slowly(const void *p)
 		return;
 	if (is_vmalloc_addr(p))
 		panic("kfree: a vmalloc address, for vfree() address=%p", p);
-	if (slab_of(p) != NULL)
+	if (slab_of(p) != NULL || guard_owns(p))
 		slab_free_slowly("kfree", NULL, (void *)p);
 	else
 		free_large(p);
@@ -249,6 +254,8 @@ static __noinline size_t usable_size_slowly(const char *who, const char *freed, 
 
 	if (is_nothing(p))
 		return 0;
+	if (guard_size(p) != 0)
+		return guard_size(p);
 	head = large_of(p);
 	if (head != NULL)
 		return (size_t)head->nr_pages << PAGE_SHIFT;

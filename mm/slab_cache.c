@@ -61,7 +61,9 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 /* Where the fast ways in look from now on. The list's lock is held, or nobody has the cache yet. */
 static void set_hot(struct kmem_cache *c)
 {
-	__atomic_store_n(&c->hot, bypassed ? cpu_objects_none : c->cpu, __ATOMIC_RELAXED);
+	bool closed = bypassed || c->gated;
+
+	__atomic_store_n(&c->hot, closed ? cpu_objects_none : c->cpu, __ATOMIC_RELAXED);
 }
 
 void cache_enlist(struct kmem_cache *c)
@@ -175,15 +177,16 @@ int kmem_cache_destroy(struct kmem_cache *c)
 	magazine_flush(c, true);
 	kmem_cache_shrink(c);
 	kmem_cache_stats(c, &stats);
-	if (stats.nr_live != 0) {
+	if (stats.nr_live + stats.nr_guarded != 0) {
 		log_error("slab: cache %s not destroyed: %lu objects are live", c->name,
-		          stats.nr_live);
+		          stats.nr_live + stats.nr_guarded);
 		cache_visit_sites(c, list_leak, NULL);
 		end_claim(c, false);
 		return -EBUSY;
 	}
 	end_claim(c, true);
 	cpu_objects_destroy(c);
+	guard_forget_cache(c);
 	c->magic = 0;
 	kmem_cache_free(&cache_cache, c);
 	return 0;
@@ -199,6 +202,58 @@ u64 kmem_cache_shrink(struct kmem_cache *c)
 	slab_take_empty_locked(c, &surplus);
 	spin_unlock_irq(&c->lock, flags);
 	return slab_release(c, &surplus);
+}
+
+/* --- the gate: debug/guard.c --- */
+
+static void set_gate(struct kmem_cache *c, bool gated)
+{
+	__atomic_store_n(&c->gated, gated, __ATOMIC_RELAXED);
+	set_hot(c);
+}
+
+void cache_gate_next(void)
+{
+	static u32 turn; /* under the list's lock */
+	u64 flags = spin_lock_irq(&cache_list_lock);
+	struct list *at = cache_list.next;
+	u32 nr = 0;
+
+	for (; at != &cache_list && nr < turn; at = at->next)
+		nr++;
+	for (; at != &cache_list; at = at->next, nr++) {
+		struct kmem_cache *c = list_entry(at, struct kmem_cache, link);
+
+		if (c->capacity != 0 && !c->claimed) {
+			set_gate(c, true);
+			break;
+		}
+	}
+	turn = at != &cache_list ? nr + 1 : 0;
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
+bool cache_gate_pass(struct kmem_cache *c)
+{
+	bool gated;
+	u64 flags;
+
+	if (!__atomic_load_n(&c->gated, __ATOMIC_RELAXED))
+		return false;
+	flags = spin_lock_irq(&cache_list_lock);
+	gated = c->gated;
+	set_gate(c, false);
+	spin_unlock_irq(&cache_list_lock, flags);
+	return gated;
+}
+
+void cache_gate_end(void)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	for (struct list *at = cache_list.next; at != &cache_list; at = at->next)
+		set_gate(list_entry(at, struct kmem_cache, link), false);
+	spin_unlock_irq(&cache_list_lock, flags);
 }
 
 /* The next cache, which the walk now holds instead of c. */

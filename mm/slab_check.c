@@ -26,7 +26,7 @@ bool slab_object_of(const void *address, struct slab_object_info *out)
 	u64 offset, index;
 
 	if (s == NULL)
-		return false;
+		return guard_object_of(address, out);
 	offset = (u64)address - s->base;
 	index = offset / s->cache->stride;
 	if (index >= s->cache->nr_objects)
@@ -46,6 +46,8 @@ static const char *kind_of_memory(const void *address)
 {
 	const struct page *head;
 
+	if (guard_owns(address))
+		return "beside an object between guard pages";
 	if (!is_direct_map(address))
 		return "not heap memory";
 	head = page_block_of(virt_to_phys(address) >> PAGE_SHIFT);
@@ -119,6 +121,7 @@ void kmem_cache_stats(struct kmem_cache *c, struct kmem_cache_stats *out)
 	spin_unlock_irq(&c->lock, flags);
 	out->nr_partial_slabs = out->nr_slabs - out->nr_full_slabs - out->nr_empty_slabs;
 	out->nr_live = out->nr_slabs * c->nr_objects - out->nr_in_slab - out->nr_cached;
+	out->nr_guarded = guard_nr_live(c);
 	for (unsigned i = 0; c->capacity != 0 && i < mm_nr_contexts(); i++) {
 		out->nr_refills += cpu_objects_of(c, i)->nr_refills;
 		out->nr_flushes += cpu_objects_of(c, i)->nr_flushes;
@@ -139,6 +142,7 @@ static void sum_cache(struct kmem_cache *c)
 
 	for_each_slab(c, sum_slab, c);
 	spin_unlock_irq(&c->lock, flags);
+	guard_sum_sites(c);
 }
 
 void cache_visit_sites(struct kmem_cache *c,
@@ -169,7 +173,7 @@ u64 slab_pages(void)
 
 u64 slab_live_objects(void)
 {
-	u64 live = 0;
+	u64 live = guard_nr_live(NULL);
 
 	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
 		if (!(c->flags & SLAB_INTERNAL))

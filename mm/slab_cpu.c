@@ -42,12 +42,17 @@ static void *alloc_here(struct kmem_cache *c, u32 tag)
 	return pop(o, tag, &object) ? object : NULL;
 }
 
-__noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
+__noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size)
 {
+	void *guarded;
+
 	if (unlikely(c->magic != CACHE_MAGIC))
 		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
 	if (inject_fails_object(c, gfp, tag))
 		return NULL;
+	guarded = guard_alloc(c, tag, size);
+	if (guarded != NULL)
+		return guarded;
 	for (;;) {
 		u64 flags = irq_save();
 		void *object = alloc_here(c, tag);
@@ -61,6 +66,11 @@ __noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
 		if (!slab_grow(c, gfp))
 			return NULL;
 	}
+}
+
+__noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
+{
+	return slab_alloc_sized(c, gfp, tag, 0);
 }
 
 __mm_fast void *slab_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag)
@@ -155,6 +165,10 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 	bool has_room;
 	u64 flags;
 
+	if (guard_owns(object)) {
+		guard_free(who, c, object);
+		return;
+	}
 	if (tag == NULL || (c != NULL ? s->cache != c : (s->cache->flags & SLAB_INTERNAL) != 0) ||
 	    !retire(tag))
 		slab_bad_free(who, c, object);

@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <lib/bitmap.h>
+#include <lib/race.h>
 
 /*
  * The record of a slab: off the slab (but for the caches that hold the records themselves), found
@@ -128,6 +129,7 @@ struct kmem_cache {
 	struct list link; /* the list of caches; this and the next two under its lock */
 	u32 nr_walks;     /* of that list, that stand here */
 	bool claimed;     /* to be destroyed: walks pass it by */
+	bool gated;       /* A: hot is closed until the next allocation comes by: debug/guard.c */
 	char name[32];    /* C */
 };
 
@@ -299,7 +301,42 @@ void slab_pay_for_growth(const struct kmem_cache *growing);
 /* What is unusual about an allocation or a free, from the beginning. who: the function's name for
  * messages. c NULL: of any cache but the manager's own. */
 void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag);
+/* The same of so many bytes, at most the cache's: 0 for that. */
+void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size);
 void slab_free_slowly(const char *who, struct kmem_cache *c, void *object);
+
+/* The next cache with magazines, in turn: its next allocation finds the fast way closed, and passes
+ * the gate (once: true), which opens it again. The end: no gate is left. Any context. */
+void cache_gate_next(void);
+bool cache_gate_pass(struct kmem_cache *c);
+void cache_gate_end(void);
+
+/* --- debug/guard.c: objects between guard pages. No lock held, any context --- */
+
+/* Instead of a trip, if this one is a sample: an object, or NULL. size: as asked for, or 0. */
+void *guard_sample(struct kmem_cache *c, u32 tag, size_t size);
+static inline void *guard_alloc(struct kmem_cache *c, u32 tag, size_t size)
+{
+	return unlikely(data_race(guard_on)) ? guard_sample(c, tag, size) : NULL;
+}
+
+/* The address is the pool's. who, c: as slab_free_slowly(). */
+void guard_free(const char *who, const struct kmem_cache *c, void *object);
+
+/* --- debug/guard_report.c --- */
+
+/* Whether the address is the pool's; the object that holds it; the size of one that lives and
+ * starts there, or 0. Any address. */
+bool guard_owns(const void *address);
+bool guard_object_of(const void *address, struct slab_object_info *out);
+size_t guard_size(const void *object);
+
+/* Of this cache, or of all (NULL). */
+u64 guard_nr_live(const struct kmem_cache *c);
+void guard_sum_sites(const struct kmem_cache *c);
+
+/* It is destroyed; no object of it lives. */
+void guard_forget_cache(const struct kmem_cache *c);
 
 /* --- slab_check.c --- */
 

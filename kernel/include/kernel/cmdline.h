@@ -18,6 +18,7 @@ struct options {
 	char replay[OPTION_TEXT_MAX];        /* the engine; "" is no replay */
 	char slab_debug[OPTION_TEXT_MAX];
 	char fail[NR_INJECT_POINTS][OPTION_TEXT_MAX]; /* a rule (mm/inject.h); "": none */
+	char kfence[OPTION_TEXT_MAX];                 /* mm/guard.h; "": none */
 	char console[OPTION_TEXT_MAX];                /* "" is all there are */
 	bool has_seed;
 	u64 seed;

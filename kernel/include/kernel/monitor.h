@@ -53,7 +53,9 @@ int monitor_shrink(int argc, char **argv);
 /* monitor_debug.c: looking for mistakes */
 int monitor_failslab(int argc, char **argv);
 int monitor_fail_page_alloc(int argc, char **argv);
+int monitor_kfence(int argc, char **argv);
 /* What the command line said of them; "": nothing. */
+void monitor_guard(const char *kfence);
 void monitor_arm(const char *failslab, const char *fail_page_alloc);
 
 /* monitor_alloc.c: allocating by hand */

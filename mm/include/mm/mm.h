@@ -5,6 +5,7 @@
 
 #include <mm/bootmem.h>
 #include <mm/gfp.h>
+#include <mm/guard.h>
 #include <mm/inject.h>
 #include <mm/kmalloc.h>
 #include <mm/lru_cache.h>

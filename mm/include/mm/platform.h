@@ -107,6 +107,15 @@ u64 platform_page_bits(unsigned flags);
 bool platform_may_flush(void);
 void platform_flush(u64 start, u64 end);
 
+/*
+ * Guard pages (mm/guard.h). begin: from now on the pages of [start, start + length), of the direct
+ * map, can be made inaccessible one by one; all are accessible. False: no memory. platform_guard():
+ * this page is accessible, or not any more; this CPU forgets its translation at once, others when
+ * they happen to, or by platform_flush(). Any context.
+ */
+bool platform_guard_begin(void *start, u64 length);
+void platform_guard(void *page, bool accessible);
+
 /* A zone has sunk below its low mark: whoever reclaims in the background should call
  * reclaim_balance() soon. Any context, no lock of mm/ held; often, so cheap when it was said
  * before. */

@@ -86,9 +86,10 @@ struct kmem_cache_stats {
 	unsigned objects_per_slab;
 	u64 nr_slabs, nr_empty_slabs, nr_partial_slabs, nr_full_slabs;
 	u64 nr_live, nr_cached, nr_in_slab; /* objects; their sum is nr_slabs * objects_per_slab */
-	u64 nr_magazines;                   /* the CPUs' and the depot's */
-	u64 metadata_bytes;                 /* off the slabs: records, bits, tags, magazines */
-	u64 nr_refills, nr_flushes;         /* trips of the CPUs to the depot or the slabs */
+	u64 nr_guarded;             /* live ones besides, between guard pages (mm/guard.h) */
+	u64 nr_magazines;           /* the CPUs' and the depot's */
+	u64 metadata_bytes;         /* off the slabs: records, bits, tags, magazines */
+	u64 nr_refills, nr_flushes; /* trips of the CPUs to the depot or the slabs */
 };
 
 /* The next cache after c in creation order (NULL: the first), or NULL. Not while caches are

@@ -1,0 +1,48 @@
+/*
+ * Guard pages on the host (platform_guard() of mm/platform.h): mprotect(), and a handler of SIGSEGV
+ * that asks mm/ what the fault means, as the kernel's trap handler does.
+ *
+ * What is none of the pool's is a fault like any other: the handler takes itself away, and the
+ * instruction faults again.
+ */
+#define _GNU_SOURCE
+#include <lib/assert.h>
+#include <mm/mm.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define ERROR_WRITE 2 /* in the processor's error code of a page fault */
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	const greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	if (!guard_fault((u64)info->si_addr, reg[REG_ERR] & ERROR_WRITE, "an instruction"))
+		signal(number, SIG_DFL);
+}
+
+/* A caught panic leaves the handler by a jump: the signal must not stay blocked. */
+static void take_faults(void)
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	if (sigaction(SIGSEGV, &action, NULL) != 0)
+		panic("host: sigaction");
+}
+
+bool platform_guard_begin(void *start, u64 length)
+{
+	(void)start;
+	(void)length;
+	take_faults();
+	return true;
+}
+
+void platform_guard(void *page, bool accessible)
+{
+	if (mprotect(page, PAGE_SIZE, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+		panic("host: mprotect");
+}
