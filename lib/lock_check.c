@@ -67,12 +67,12 @@ static u64 taken_after(u32 class_nr)
 	return __atomic_load_n(&after[class_nr], __ATOMIC_SEQ_CST);
 }
 
-/* All classes to which a chain of takings leads. */
+/* All classes to which a chain of takings leads: a class more in each round. */
 static u64 reachable(u32 from)
 {
 	u64 seen = taken_after(from), done = 0;
 
-	while (seen != done) {
+	for (u32 round = 0; round < MAX_LOCK_CLASSES && seen != done; round++) {
 		u32 next = (u32)__builtin_ctzll(seen & ~done);
 
 		done |= bit(next);
@@ -85,30 +85,23 @@ static u64 reachable(u32 from)
 static u32 first_step(u32 from, u32 to)
 {
 	u64 steps = taken_after(from);
-	u32 step = to;
 
-	if (steps & bit(to))
-		return to;
-	for (; steps != 0; steps &= steps - 1) {
-		step = (u32)__builtin_ctzll(steps);
-		if (reachable(step) & bit(to))
-			break;
-	}
-	return step;
+	for (u32 step = 0; step < MAX_LOCK_CLASSES && !(steps & bit(to)); step++)
+		if ((steps & bit(step)) && (reachable(step) & bit(to)))
+			return step;
+	return to;
 }
 
 static _Noreturn void report_cycle(u32 held, u32 taken)
 {
 	u32 step = first_step(taken, held);
+	bool direct = step == held;
 
 	__atomic_fetch_and(&after[held], ~bit(taken), __ATOMIC_SEQ_CST); /* W2 */
-	if (step == held)
-		panic("lock order: taking %s while holding %s, but %s was taken while holding %s "
-		      "before",
-		      name_of(taken), name_of(held), name_of(held), name_of(taken));
-	panic("lock order: taking %s while holding %s, but %s was taken while holding %s before "
-	      "(by way of %s)",
-	      name_of(taken), name_of(held), name_of(held), name_of(taken), name_of(step));
+	panic("lock order: taking %s while holding %s, but %s was taken while holding %s before"
+	      "%s%s%s",
+	      name_of(taken), name_of(held), name_of(held), name_of(taken),
+	      direct ? "" : " (by way of ", direct ? "" : name_of(step), direct ? "" : ")");
 }
 
 static void check_order(u32 held, u32 taken)

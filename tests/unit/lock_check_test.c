@@ -2,6 +2,10 @@
  * lib/lock_check.c and lib/lock_class.c on one CPU: each mistake that CONFIG=debug reports is made
  * once. What is learned of a class stays, so each test has classes of its own, and passes when it
  * is run again.
+ *
+ * Interrupts are off wherever locks are held but in the tests of that: in the kernel a timer's
+ * handler takes the run queue's lock, one more than the list may have room for, and what it
+ * switches to must not find any held.
  */
 #include <lib/assert.h>
 #include <lib/lock_check.h>
@@ -30,6 +34,30 @@ TEST(lock_class, is_that_of_the_name)
 	EXPECT_EQ(lock_class_of(&a), lock_class_of(&c));
 }
 
+/* Of the rest's name, but not of the rest; and of the first name of all. */
+TEST(lock_class, names_that_are_there_already)
+{
+	struct spinlock others = SPINLOCK_INIT("(others)");
+	struct spinlock first = SPINLOCK_INIT(lock_class(1)->name);
+
+	EXPECT_NE(lock_class_of(&others), 0);
+	EXPECT_EQ(lock_class_of(&first), 1);
+}
+
+static void keep_first(void *context, const struct lock_class *c)
+{
+	if (*(const char **)context == NULL)
+		*(const char **)context = c->name;
+}
+
+TEST(lock_class, the_first_is_visited_first)
+{
+	const char *first = NULL;
+
+	lock_class_visit(keep_first, &first);
+	EXPECT_STREQ(first, lock_class(1)->name);
+}
+
 static void count_two(void *context, const struct lock_class *c)
 {
 	*(unsigned *)context += strcmp(c->name, "class two") == 0;
@@ -52,6 +80,7 @@ TEST(lock_class, counts_what_is_taken)
 	struct spinlock a = SPINLOCK_INIT("class two"), b = SPINLOCK_INIT("class two");
 	const struct lock_class *c = lock_class(lock_class_of(&a));
 	u64 taken = c->nr_taken, waited = c->nr_waited;
+	u64 flags = irq_save();
 
 	spin_lock(&a);
 	spin_unlock(&a);
@@ -60,25 +89,32 @@ TEST(lock_class, counts_what_is_taken)
 	spin_unlock(&b);
 	EXPECT_EQ(c->nr_taken, taken + 2);
 	EXPECT_EQ(c->nr_waited, waited);
+	irq_restore(flags);
 }
 
 /* --- order --- */
 
 static void take_both(struct spinlock *first, struct spinlock *second)
 {
+	u64 flags = irq_save();
+
 	spin_lock(first);
 	spin_lock(second);
 	spin_unlock(second);
 	spin_unlock(first);
+	irq_restore(flags);
 }
 
 /* The taking that stops the machine comes to nothing: only `first` has to be put right. */
 static void expect_cycle(const char *line, struct spinlock *first, struct spinlock *second)
 {
+	u64 flags = irq_save();
+
 	EXPECT_PANIC(line, take_both(first, second));
 	EXPECT_FALSE(spin_is_locked(second));
 	EXPECT_TRUE(spin_is_held(first));
 	spin_unlock(first);
+	irq_restore(flags);
 }
 
 TEST(lock_order, of_two_that_were_taken_the_other_way_round)
@@ -112,11 +148,70 @@ TEST(lock_order, by_way_of_a_third_and_a_fourth)
 	expect_cycle("but chain d was taken while holding chain a before", &d, &a);
 }
 
+/* The panic's line, and nothing behind it. */
+static char caught[256];
+static void *back[5];
+
+static void keep_line(const char *line)
+{
+	str_copy(caught, line, sizeof(caught));
+	__builtin_longjmp(back, 1);
+}
+
+static __noinline void catch_line_of(struct spinlock *first, struct spinlock *second)
+{
+	panic_catcher former = panic_set_catcher(keep_line);
+
+	if (__builtin_setjmp(back) == 0)
+		take_both(first, second);
+	panic_set_catcher(former);
+}
+
+TEST(lock_order, names_no_third_where_there_is_none)
+{
+	struct spinlock a = SPINLOCK_INIT("alone a"), b = SPINLOCK_INIT("alone b");
+	u64 flags = irq_save();
+
+	take_both(&a, &b);
+	catch_line_of(&b, &a);
+	EXPECT_STREQ(caught,
+	             "lock order: taking alone a while holding alone b, but alone b was taken "
+	             "while holding alone a before");
+	spin_unlock(&b);
+	irq_restore(flags);
+}
+
+/* Of two steps the one that leads there. */
+TEST(lock_order, a_step_that_leads_elsewhere_is_not_named)
+{
+	struct spinlock x = SPINLOCK_INIT("fork x"), p = SPINLOCK_INIT("fork p"),
+	                q = SPINLOCK_INIT("fork q"), r = SPINLOCK_INIT("fork r"),
+	                s = SPINLOCK_INIT("fork s");
+
+	take_both(&x, &p);
+	take_both(&x, &q);
+	take_both(&x, &s);
+	take_both(&q, &r);
+	expect_cycle("(by way of fork q)", &r, &x);
+}
+
+/* Those of the first number are looked at like all others. */
+TEST(lock_order, two_of_the_first_class)
+{
+	struct spinlock a = SPINLOCK_INIT(lock_class(1)->name), b = SPINLOCK_INIT(a.name);
+	u64 flags = irq_save();
+
+	EXPECT_PANIC("while holding another", take_both(&a, &b));
+	spin_unlock(&a);
+	irq_restore(flags);
+}
+
 /* The second lock that is held matters as much as the latest. */
 TEST(lock_order, looks_at_all_that_is_held)
 {
 	struct spinlock a = SPINLOCK_INIT("deep a"), b = SPINLOCK_INIT("deep b"),
-	                c = SPINLOCK_INIT("deep c");
+	                c = SPINLOCK_INIT("deep c"), d = SPINLOCK_INIT("deep d");
+	u64 flags = irq_save();
 
 	take_both(&a, &b);
 	spin_lock(&b);
@@ -124,6 +219,12 @@ TEST(lock_order, looks_at_all_that_is_held)
 	EXPECT_PANIC("lock order: taking deep a while holding deep b", spin_lock(&a));
 	spin_unlock(&c);
 	spin_unlock(&b);
+	spin_lock(&d);
+	spin_lock(&b);
+	EXPECT_PANIC("lock order: taking deep a while holding deep b", spin_lock(&a));
+	spin_unlock(&b);
+	spin_unlock(&d);
+	irq_restore(flags);
 }
 
 TEST(lock_order, two_of_one_class)
@@ -136,6 +237,7 @@ TEST(lock_order, two_of_one_class)
 TEST(lock_order, trials_wait_for_nobody)
 {
 	struct spinlock a = SPINLOCK_INIT("tried a"), b = SPINLOCK_INIT("tried b");
+	u64 flags = irq_save();
 
 	take_both(&a, &b);
 	spin_lock(&b);
@@ -146,6 +248,7 @@ TEST(lock_order, trials_wait_for_nobody)
 	EXPECT_TRUE(spin_try_lock(&b)); /* but what is had by a trial is held */
 	EXPECT_PANIC("lock order: taking tried a while holding tried b", spin_lock(&a));
 	spin_unlock(&b);
+	irq_restore(flags);
 }
 
 /* --- what is held --- */
@@ -154,6 +257,7 @@ TEST(lock_held, in_the_order_of_taking_and_released_in_any)
 {
 	struct spinlock a = SPINLOCK_INIT("held a"), b = SPINLOCK_INIT("held b"),
 	                c = SPINLOCK_INIT("held c");
+	u64 flags = irq_save();
 
 	EXPECT_EQ(lock_check_nr_held(), 0);
 	spin_lock(&a);
@@ -172,6 +276,7 @@ TEST(lock_held, in_the_order_of_taking_and_released_in_any)
 	EXPECT_STREQ(lock_check_name(0), "held b");
 	spin_unlock(&b);
 	EXPECT_EQ(lock_check_nr_held(), 0);
+	irq_restore(flags);
 }
 
 static void panic_under(struct spinlock *l)
@@ -183,6 +288,7 @@ static void panic_under(struct spinlock *l)
 TEST(lock_held, a_caught_panic_leaves_the_lock_taken_and_the_list_as_before)
 {
 	struct spinlock a = SPINLOCK_INIT("held a"), b = SPINLOCK_INIT("held b");
+	u64 flags = irq_save();
 
 	spin_lock(&a);
 	EXPECT_PANIC("under a lock", panic_under(&b));
@@ -192,11 +298,20 @@ TEST(lock_held, a_caught_panic_leaves_the_lock_taken_and_the_list_as_before)
 	EXPECT_EQ(lock_check_nr_held(), 1);
 	EXPECT_STREQ(lock_check_name(0), "held a");
 	spin_unlock(&a);
+	irq_restore(flags);
+}
+
+TEST(lock_held, forgetting_leaves_interrupts_as_they_are)
+{
+	ASSERT_TRUE(irq_is_enabled());
+	lock_check_forget(0);
+	EXPECT_TRUE(irq_is_enabled());
 }
 
 TEST(lock_held, a_lock_that_begins_again_is_not)
 {
 	struct spinlock a = SPINLOCK_INIT("held a");
+	u64 flags = irq_save();
 
 	spin_lock(&a);
 	spin_init(&a, "held a");
@@ -204,11 +319,13 @@ TEST(lock_held, a_lock_that_begins_again_is_not)
 	spin_lock(&a);
 	EXPECT_EQ(lock_check_nr_held(), 1);
 	spin_unlock(&a);
+	irq_restore(flags);
 }
 
 TEST(lock_held, can_be_asserted)
 {
 	struct spinlock a = SPINLOCK_INIT("held a");
+	u64 flags = irq_save();
 
 	EXPECT_PANIC("spinlock: not held by this CPU: held a", spin_assert_held(&a));
 	spin_lock(&a);
@@ -219,6 +336,7 @@ TEST(lock_held, can_be_asserted)
 	a.holder--;
 	spin_unlock(&a);
 	EXPECT_FALSE(spin_is_locked(&a));
+	irq_restore(flags);
 }
 
 TEST(lock_held, sums_over_call_sites_need_their_lock)
@@ -230,6 +348,7 @@ TEST(lock_held, sums_over_call_sites_need_their_lock)
 TEST(lock_held, more_than_the_list_has_room_for)
 {
 	struct spinlock l[17];
+	u64 flags = irq_save();
 
 	for (unsigned i = 0; i < 16; i++) {
 		spin_init(&l[i], "many");
@@ -241,6 +360,7 @@ TEST(lock_held, more_than_the_list_has_room_for)
 	for (unsigned i = 0; i < 16; i++)
 		spin_unlock(&l[i]);
 	EXPECT_EQ(lock_check_nr_held(), 0);
+	irq_restore(flags);
 }
 
 /* --- context --- */
@@ -320,6 +440,9 @@ TEST(lock_context, by_the_irq_form_and_then_plain)
 	             "before",
 	             take(&l));
 	take_in_handler(&l);
+	EXPECT_PANIC("lock context: context c taken with interrupts on, but in an interrupt "
+	             "handler before",
+	             take(&l)); /* which says more */
 }
 
 /* Interrupts off alone says nothing: whoever holds another lock has them off. */
@@ -345,6 +468,7 @@ TEST(lock_held, is_printed)
 	struct spinlock a = SPINLOCK_INIT("held a"), b = SPINLOCK_INIT("held b");
 	FILE *terminal = stdout;
 	char text[128] = "";
+	u64 flags = irq_save();
 
 	stdout = fmemopen(text, sizeof(text), "w");
 	lock_check_print();
@@ -356,6 +480,7 @@ TEST(lock_held, is_printed)
 	spin_unlock(&a);
 	spin_unlock(&b);
 	EXPECT_STREQ(text, "holds the locks: held a, held b\n");
+	irq_restore(flags);
 }
 
 static void keep_last(void *context, const struct lock_class *c)
