@@ -26,26 +26,27 @@ static u64 aligned_place(const struct vmem_request *r, u64 at)
 	return place < at ? 0 : place; /* 0: it wrapped */
 }
 
+/* Never with border 0, which stands for none. */
 static bool crosses(u64 start, u64 size, u64 border)
 {
 	return ((start ^ (start + size - 1)) & ~(border - 1)) != 0;
 }
 
+static bool has_room(const struct vmem_request *r, u64 at, u64 end)
+{
+	return at != 0 && at < end && end - at >= r->size;
+}
+
+/* A border is a place that crosses none: sizes are at most `nocross`. */
 u64 fit_in(const struct vmem_request *r, u64 start, u64 end)
 {
-	u64 low = max_u64(start, r->min), high = min_u64(end, r->max), at;
+	u64 high = min_u64(end, r->max), at = aligned_place(r, max_u64(start, r->min));
 
-	if (high <= low || high - low < r->size)
+	if (!has_room(r, at, high))
 		return 0;
-	at = aligned_place(r, low);
-	if (at == 0 || at >= high || high - at < r->size)
-		return 0;
-	if (r->nocross != 0 && crosses(at, r->size, r->nocross)) {
-		at = aligned_place(r, align_up(at + 1, r->nocross));
-		if (at == 0 || at >= high || high - at < r->size)
-			return 0;
-	}
-	return at;
+	if (crosses(at, r->size, r->nocross))
+		at = aligned_place(r, align_up(at, r->nocross));
+	return has_room(r, at, high) ? at : 0;
 }
 
 u64 fit_import_size(const struct vmem *v, const struct vmem_request *r)

@@ -21,7 +21,7 @@
 /* Buckets of a part. */
 static u64 part_size(unsigned part)
 {
-	return (HASH_FIRST / 2) << part;
+	return (u64)HASH_FIRST / 2 << part;
 }
 
 static unsigned part_of(u64 bucket)
