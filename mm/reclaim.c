@@ -152,14 +152,14 @@ u64 reclaim_pages(u64 nr_pages)
 	return gained(before);
 }
 
-/* What the zones lack to be above their high marks. */
+/* What the zones lack to their high marks. */
 static u64 pages_wanted(void)
 {
 	u64 nr = 0;
 
 	for_each_zone(z)
-		if (zone_below(z, MARK_HIGH))
-			nr += z->mark[MARK_HIGH] - data_race(z->buddy.nr_free_pages) + 1;
+		nr += z->mark[MARK_HIGH] -
+		      min_u64(data_race(z->buddy.nr_free_pages), z->mark[MARK_HIGH]);
 	return nr;
 }
 
