@@ -129,8 +129,8 @@ void mempool_free(void *element, struct mempool *p)
 
 static void free_reserve(struct mempool *p)
 {
-	while (p->nr > 0)
-		p->free(p->element[--p->nr], p->data);
+	for (unsigned i = 0; i < p->nr; i++)
+		p->free(p->element[i], p->data);
 	kfree(p);
 }
 

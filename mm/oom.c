@@ -121,7 +121,7 @@ static void print_totals(void)
 	        format_bytes(free, (u.free_pages + u.cached_pages) << PAGE_SHIFT));
 }
 
-/* "GFP_KERNEL|__GFP_ZERO", as the source has it. Returns buf. */
+/* "GFP_KERNEL|__GFP_ZERO", as the source has it: all names fit. Returns buf. */
 static char *gfp_name(char buf[96], gfp_t gfp)
 {
 	static const struct {
@@ -135,7 +135,7 @@ static char *gfp_name(char buf[96], gfp_t gfp)
 	};
 	size_t len = 0;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(bits) && len < 96; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(bits); i++)
 		if (gfp & bits[i].bit)
 			len +=
 			    format_buf(buf + len, 96 - len, "%s%s", len ? "|" : "", bits[i].name);
