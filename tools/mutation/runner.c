@@ -38,14 +38,14 @@
 #include <unistd.h>
 
 #define MEMORY (512 * MIB) /* as tests/host/main.c */
-#define MAX_FUNCTIONS 4096
+#define MAX_FUNCTIONS 4096 /* a page of bytes */
 #define MAX_TESTS 4096
 #define SLACK_US 30000 /* the clock of a busy machine is not exact */
 #define BOOT_US 100000  /* more than bringing up that machine takes */
 #define ALARM_SECONDS 60
 
 unsigned mutant_now;
-unsigned char mutant_entered[MAX_FUNCTIONS];
+unsigned char mutant_entered[MAX_FUNCTIONS] __attribute__((aligned(4096)));
 
 static bool unbooted;            /* the forked processes boot */
 static long alone_us[MAX_TESTS]; /* what each test took alone */
@@ -186,6 +186,16 @@ static _Noreturn void run_list(unsigned mutant, bool everywhere, long factor, ch
 	_exit(0);
 }
 
+/* What is entered counts from now on, in the processes that a test forks too. */
+static void begin_record(void)
+{
+	if (mmap(mutant_entered, sizeof(mutant_entered), PROT_READ | PROT_WRITE,
+	         MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		give_up("runner");
+	for (unsigned f = 0; f < MAX_FUNCTIONS; f++)
+		shared->entered[f] = shared->in_gates[f] = 0;
+}
+
 static _Noreturn void run_alone(int i)
 {
 	bool passed;
@@ -193,8 +203,7 @@ static _Noreturn void run_alone(int i)
 
 	begin_child(0, true, 0);
 	limit_us(100 * 1000000);
-	for (unsigned f = 0; f < MAX_FUNCTIONS; f++)
-		mutant_entered[f] = shared->entered[f] = shared->in_gates[f] = 0;
+	begin_record();
 	inside.counts = true;
 	began = now_us();
 	passed = test_passes(i);
