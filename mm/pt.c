@@ -33,10 +33,21 @@ static bool is_canonical(u64 va)
 	return va >> 47 == 0 || va >> 47 == 0x1ffff;
 }
 
+/* Not empty, in whole pages, in one of the halves. */
 static bool is_range(u64 va, u64 length)
 {
-	return is_aligned(va | length, PAGE_SIZE) && length != 0 && va + (length - 1) >= va &&
-	       is_canonical(va) && va >> 47 == (va + (length - 1)) >> 47;
+	u64 last = va + (length - 1);
+
+	return is_aligned(va | length, PAGE_SIZE) && last >= va && is_canonical(va) &&
+	       va >> 47 == last >> 47;
+}
+
+/* From va to the end of what its entry of that level stands for. */
+static u64 to_end(u64 va, unsigned level)
+{
+	u64 span = pagetable_span(level);
+
+	return span - (va & (span - 1));
 }
 
 /* --- down --- */
@@ -125,11 +136,10 @@ static void fill_leaves(u64 *entry, u64 nr, u64 leaf, u64 span)
 		*entry++ = leaf;
 }
 
-/* The largest leaf that fits, up to this level. */
+/* The largest leaf that fits, up to this level. A page always does. */
 static unsigned largest_leaf(unsigned level, u64 va, u64 pa, u64 length)
 {
-	while (level > 0 &&
-	       (!is_aligned(va | pa, pagetable_span(level)) || length < pagetable_span(level)))
+	while (!is_aligned(va | pa, pagetable_span(level)) || length < pagetable_span(level))
 		level--;
 	return level;
 }
@@ -140,12 +150,6 @@ static int undo(struct page_tables *pt, u64 va, u64 done, int error)
 	if (done != 0)
 		(void)pt_unmap(pt, va, done, NULL, NULL, NULL);
 	return error;
-}
-
-/* A table, perhaps one that ran empty: smaller leaves go into it. */
-static bool is_table(u64 entry, unsigned level)
-{
-	return (entry & PTE_PRESENT) && !pagetable_is_leaf(entry, level);
 }
 
 int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits)
@@ -168,10 +172,11 @@ int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits)
 		fill_leaves(&table[index], filled, (pa + done) | bits | leaf_bits(level), span);
 		done += filled * span;
 		max_level = pt->max_leaf_level;
-		if (filled < nr && !is_table(table[index + filled], level))
+		if (filled == nr)
+			continue;
+		if (pagetable_is_leaf(table[index + filled], level))
 			return undo(pt, va, done, -EEXIST);
-		if (filled < nr)
-			max_level = level - 1;
+		max_level = level - 1; /* into a table, perhaps one that ran empty */
 	}
 	return 0;
 }
@@ -232,11 +237,13 @@ static int split_at(struct page_tables *pt, u64 va)
 	}
 }
 
+/* Where the range ends with its half, its end is some entry's of the root, and no leaf lies on
+ * both sides of that. */
 static int split_ends(struct page_tables *pt, u64 va, u64 length)
 {
 	int error = split_at(pt, va);
 
-	return error != 0 || !is_canonical(va + length) ? error : split_at(pt, va + length);
+	return error != 0 ? error : split_at(pt, va + length);
 }
 
 /* --- unmap, protect --- */
@@ -278,7 +285,7 @@ u64 pt_clear(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *
 
 	for (u64 left = length, step; left > 0; va += step, left -= step) {
 		unsigned level;
-		u64 *entry = end_of_way(pt, va, &level), span = pagetable_span(level);
+		u64 *entry = end_of_way(pt, va, &level);
 
 		if (level == 0) {
 			u64 n =
@@ -288,7 +295,7 @@ u64 pt_clear(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *
 			step = n << PAGE_SHIFT;
 		} else {
 			sum += clear_large(entry, va, level, gone, context);
-			step = min_u64(span - (va & (span - 1)), left);
+			step = min_u64(to_end(va, level), left);
 		}
 	}
 	return sum;
@@ -318,7 +325,7 @@ static bool is_mapped(const struct page_tables *pt, u64 va, u64 length)
 
 		if (!(*entry & PTE_PRESENT))
 			return false;
-		step = min_u64(pagetable_span(level) - (va & (pagetable_span(level) - 1)), left);
+		step = min_u64(to_end(va, level), left);
 	}
 	return true;
 }
@@ -389,12 +396,10 @@ void pt_walk(const struct page_tables *pt, pt_leaf_fn fn, void *context)
 /* Those below the table, on the way to [va, va + length), which lies in its span. */
 static u64 prune_below(u64 *table, unsigned level, u64 va, u64 length, u64 chain)
 {
-	const u64 span = pagetable_span(level);
-
 	for (u64 left = length, step; left > 0; va += step, left -= step) {
 		u64 *entry = &table[pagetable_index(va, level)], *below;
 
-		step = min_u64(span - (va & (span - 1)), left);
+		step = min_u64(to_end(va, level), left);
 		if (!(*entry & PTE_PRESENT) || pagetable_is_leaf(*entry, level))
 			continue;
 		below = table_of(*entry);

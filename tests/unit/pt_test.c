@@ -23,8 +23,12 @@ static u64 new_table(void)
 	return page != NULL ? page_to_phys(page) : 0;
 }
 
+/* As empty as it came. */
 static void free_table(u64 pa)
 {
+	static const u8 empty[PAGE_SIZE];
+
+	EXPECT_EQ(memcmp(phys_to_virt(pa), empty, PAGE_SIZE), 0);
 	nr_tables--;
 	free_page(pfn_to_page((u32)(pa >> PAGE_SHIFT)));
 }
@@ -128,6 +132,14 @@ TEST(pt, both_halves_and_their_ends)
 	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, 0ull - PAGE_SIZE, 0, 8192, BITS));
 	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, BASE + 1, 0, PAGE_SIZE, BITS));
 	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, BASE, 0, 0, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, 0, 0, 0, BITS));
+	EXPECT_PANIC("assertion failed", /* around all numbers, to where it began */
+	             (void)pt_map(&pt, 0ull - PAGE_SIZE, 0, 0ull - PAGE_SIZE, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_map(&pt, BASE, 1, PAGE_SIZE, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_map_pages(&pt, BASE + 1, NULL, 1, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_unmap(&pt, BASE, 1, NULL, NULL, NULL));
+	EXPECT_PANIC("assertion failed", (void)pt_protect(&pt, BASE + 1, PAGE_SIZE, BITS));
+	EXPECT_PANIC("assertion failed", (void)pt_prune(&pt, BASE + 1, PAGE_SIZE, 0));
 	close();
 }
 
@@ -143,6 +155,38 @@ TEST(pt, refuses_what_is_mapped_and_undoes_the_rest)
 	expect_mapped(BASE + 5 * PAGE_SIZE, GIB, PAGE_SIZE, 12);
 	ASSERT_EQ(pt_map(&pt, BASE + GIB, GIB, GIB, BITS), 0);
 	EXPECT_EQ(pt_map(&pt, BASE + GIB + MIB, GIB, PAGE_SIZE, BITS), -EEXIST); /* inside a leaf */
+	close();
+}
+
+/* Wherever it stands among others: they are looked at eight at a time. */
+TEST(pt, refuses_one_page_that_is_mapped_among_many)
+{
+	for (u64 i = 0; i < 17; i++) {
+		open(2);
+		ASSERT_EQ(pt_map(&pt, BASE + i * PAGE_SIZE, GIB, PAGE_SIZE, BITS), 0);
+		EXPECT_EQ(pt_map(&pt, BASE, 2 * GIB, 17 * PAGE_SIZE, BITS), -EEXIST);
+		expect_mapped(BASE + i * PAGE_SIZE, GIB, PAGE_SIZE, 12);
+		for (u64 j = 0; j < 17; j++)
+			if (j != i)
+				expect_hole(BASE + j * PAGE_SIZE);
+		close();
+	}
+}
+
+/* A page between large leaves: small leaves go where the table is, and no others. */
+TEST(pt, tables_that_ran_empty_are_used_again)
+{
+	open(1);
+	ASSERT_EQ(pt_map(&pt, BASE, 3 * GIB, 2 * MIB, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, BASE + 4 * MIB, GIB, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE + 4 * MIB, PAGE_SIZE, NULL, NULL, NULL), 0);
+	ASSERT_EQ(pt_map(&pt, BASE + 2 * MIB, GIB, 6 * MIB, BITS), 0);
+	expect_mapped(BASE, 3 * GIB, 2 * MIB, 21);
+	expect_mapped(BASE + 2 * MIB, GIB, 2 * MIB, 21);
+	expect_mapped(BASE + 4 * MIB, GIB + 2 * MIB, 2 * MIB, 12);
+	expect_mapped(BASE + 6 * MIB, GIB + 4 * MIB, 2 * MIB, 21);
+	EXPECT_EQ(*pt_entry(&pt, BASE + 2 * MIB, 1), GIB | BITS | PTE_LARGE);
+	EXPECT_EQ(*pt_entry(&pt, BASE + 4 * MIB, 0), (GIB + 2 * MIB) | BITS);
 	close();
 }
 
@@ -174,8 +218,13 @@ TEST(pt, maps_scattered_pages)
 		              (1000 - 7 * i) * PAGE_SIZE, PAGE_SIZE, 12);
 	EXPECT_EQ(pt_map_pages(&pt, BASE + 2 * MIB - 3 * PAGE_SIZE, page, 5, BITS), -EEXIST);
 	expect_hole(BASE + 2 * MIB - 3 * PAGE_SIZE);
+	expect_hole(BASE + 2 * MIB + 3 * PAGE_SIZE);
 	max_tables = 0;
 	EXPECT_EQ(pt_map_pages(&pt, BASE + 8 * MIB, page, 5, BITS), -ENOMEM);
+	max_tables = nr_tables + 1; /* enough for the first two pages */
+	EXPECT_EQ(pt_map_pages(&pt, BASE + 8 * MIB - 2 * PAGE_SIZE, page, 5, BITS), -ENOMEM);
+	expect_hole(BASE + 8 * MIB - 2 * PAGE_SIZE);
+	expect_hole(BASE + 8 * MIB - PAGE_SIZE);
 	max_tables = 1000;
 	close();
 }
@@ -207,6 +256,109 @@ TEST(pt, unmaps_leaves_and_tells_each)
 	close();
 }
 
+static void expect_below(void *limit, u64 va, unsigned level, u64 entry)
+{
+	(void)entry;
+	EXPECT_LT(va, *(u64 *)limit);
+	EXPECT_EQ(level, 0);
+}
+
+TEST(pt, unmaps_no_more_than_it_is_told)
+{
+	u64 end = BASE + 2 * MIB - 4 * PAGE_SIZE, mapped;
+
+	open(0);
+	ASSERT_EQ(pt_map(&pt, BASE, GIB, 8 * MIB, BITS), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE + MIB, MIB - 4 * PAGE_SIZE, expect_below, &end, &mapped), 0);
+	EXPECT_EQ(mapped, MIB - 4 * PAGE_SIZE);
+	expect_mapped(BASE, GIB, MIB, 12);
+	expect_hole(end - PAGE_SIZE);
+	expect_mapped(end, GIB + (end - BASE), 4 * PAGE_SIZE, 12);
+	close();
+}
+
+/* --- looking --- */
+
+struct leaves {
+	u64 va[8], entry[8];
+	unsigned level[8], nr;
+};
+
+static void note_leaf(void *leaves, u64 va, unsigned level, u64 entry)
+{
+	struct leaves *l = leaves;
+
+	if (l->nr < ARRAY_SIZE(l->va)) {
+		l->va[l->nr] = va;
+		l->level[l->nr] = level;
+		l->entry[l->nr] = entry;
+	}
+	l->nr++;
+}
+
+TEST(pt, walks_leaves_in_the_order_of_addresses)
+{
+	static const struct {
+		u64 va, length;
+		unsigned level;
+	} part[] = {
+	    {0, PAGE_SIZE, 0},
+	    {3 * GIB, GIB, 2},
+	    {(1ull << 47) - PAGE_SIZE, PAGE_SIZE, 0},
+	    {0xffff800000000000, PAGE_SIZE, 0},
+	    {BASE + 511 * PAGE_SIZE, PAGE_SIZE, 0},
+	    {BASE + 6 * MIB, 2 * MIB, 1},
+	    {0ull - PAGE_SIZE, PAGE_SIZE, 0},
+	};
+	struct leaves l = {.nr = 0};
+
+	open(2);
+	for (u64 i = 0; i < ARRAY_SIZE(part); i++)
+		ASSERT_EQ(pt_map(&pt, part[i].va, i * GIB, part[i].length, BITS), 0);
+	pt_walk(&pt, note_leaf, &l);
+	ASSERT_EQ(l.nr, ARRAY_SIZE(part));
+	for (u64 i = 0; i < ARRAY_SIZE(part); i++) {
+		EXPECT_EQ(l.va[i], part[i].va);
+		EXPECT_EQ(l.level[i], part[i].level);
+		EXPECT_EQ(l.entry[i], i * GIB | BITS | (part[i].level ? PTE_LARGE : 0));
+	}
+	close();
+}
+
+TEST(pt, finds_what_is_mapped_and_nothing_between_the_halves)
+{
+	unsigned level = 9;
+	u64 entry = 0, pa;
+
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, 4 * GIB, GIB, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, 0, GIB, GIB, BITS), 0);
+	EXPECT_TRUE(pt_find(&pt, BASE + 5 * MIB + 7, &entry, &level));
+	EXPECT_EQ(entry, 4 * GIB | BITS | PTE_LARGE);
+	EXPECT_EQ(level, 2);
+	EXPECT_FALSE(pt_find(&pt, BASE + GIB, &entry, &level));
+	EXPECT_EQ(entry, 0);
+	EXPECT_FALSE(pt_find(&pt, 1ull << 48, &entry, &level));
+	EXPECT_FALSE(pt_translate(&pt, 1ull << 48, &pa));
+	EXPECT_TRUE(pt_translate(&pt, BASE + 5 * MIB + 7, &pa));
+	EXPECT_EQ(pa, 4 * GIB + 5 * MIB + 7);
+	close();
+}
+
+/* --- split --- */
+
+/* Bit 7 says that a leaf is large, and at the bottom something else. */
+TEST(pt, small_leaves_of_a_split_are_not_marked_large)
+{
+	open(1);
+	ASSERT_EQ(pt_map(&pt, BASE, GIB, 2 * MIB, BITS), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE, PAGE_SIZE, NULL, NULL, NULL), 0);
+	EXPECT_EQ(*pt_entry(&pt, BASE + PAGE_SIZE, 0), (GIB + PAGE_SIZE) | BITS);
+	ASSERT_EQ(pt_protect(&pt, BASE + PAGE_SIZE, PAGE_SIZE, PTE_PRESENT), 0);
+	EXPECT_EQ(*pt_entry(&pt, BASE + PAGE_SIZE, 0), (GIB + PAGE_SIZE) | PTE_PRESENT);
+	close();
+}
+
 TEST(pt, splits_what_is_unmapped_in_part)
 {
 	u64 mapped;
@@ -232,6 +384,8 @@ TEST(pt, without_memory_for_a_split_nothing_changes)
 	max_tables = nr_tables;
 	EXPECT_EQ(pt_unmap(&pt, BASE + PAGE_SIZE, PAGE_SIZE, NULL, NULL, NULL), -ENOMEM);
 	EXPECT_EQ(pt_protect(&pt, BASE + PAGE_SIZE, PAGE_SIZE, PTE_PRESENT | PTE_NX), -ENOMEM);
+	EXPECT_EQ(pt_unmap(&pt, BASE + 2 * MIB, GIB - 2 * MIB, NULL, NULL, NULL), -ENOMEM);
+	EXPECT_EQ(pt_unmap(&pt, BASE, 2 * MIB, NULL, NULL, NULL), -ENOMEM);
 	expect_mapped(BASE, 4 * GIB, GIB, 30);
 	max_tables = 1000;
 	close();
@@ -280,6 +434,21 @@ TEST(pt, prunes_tables_without_entries_and_no_others)
 	ASSERT_EQ(pt_unmap(&pt, BASE + 2 * MIB, PAGE_SIZE, NULL, NULL, NULL), 0);
 	EXPECT_EQ(pt_free_tables(&pt, pt_prune(&pt, BASE, GIB, 0)), 3);
 	EXPECT_EQ(nr_tables, 1);
+	close();
+}
+
+/* From the middle of one table to the middle of the next, and to no third. */
+TEST(pt, prunes_both_tables_of_a_range_across_them)
+{
+	open(2);
+	for (u64 i = 0; i < 3; i++)
+		ASSERT_EQ(pt_map(&pt, BASE + i * 2 * MIB, GIB, PAGE_SIZE, BITS), 0);
+	for (u64 i = 0; i < 3; i++)
+		ASSERT_EQ(pt_unmap(&pt, BASE + i * 2 * MIB, PAGE_SIZE, NULL, NULL, NULL), 0);
+	EXPECT_EQ(nr_tables, 6);
+	EXPECT_EQ(pt_free_tables(&pt, pt_prune(&pt, BASE + MIB, 2 * MIB, 0)), 2);
+	EXPECT_EQ(nr_tables, 4);
+	EXPECT_EQ(pt_free_tables(&pt, pt_prune(&pt, BASE + 5 * MIB, PAGE_SIZE, 0)), 3);
 	close();
 }
 
