@@ -118,8 +118,7 @@ struct vmem *vmem_create(const char *name, u64 base, u64 size, u64 quantum, vmem
 	v->qcache_max = qcache_max;
 	if ((size != 0 && vmem_add(v, base, size, flags) != 0) ||
 	    (qcache_max != 0 && !quantum_create(v, flags))) {
-		seg_free_all(v);
-		kfree(v);
+		kfree(v); /* all its tags are its own */
 		return NULL;
 	}
 	arena_enlist(v);
@@ -337,7 +336,7 @@ static const char *bad_request(const struct vmem *v, const struct vmem_request *
 		return "nocross no power of two, or below the size";
 	if (r->nocross != 0 && (r->phase & (r->nocross - 1)) + r->size > r->nocross)
 		return "phase and nocross exclude each other";
-	if (r->max <= r->min || r->max - r->min < r->size)
+	if (r->max < r->min || r->max - r->min < r->size)
 		return "limits with no room between";
 	return NULL;
 }

@@ -29,6 +29,8 @@
 #include <lib/race.h>
 #include <mm/kmalloc.h>
 
+#define HALF (QUANTUM_MAGAZINE / 2) /* what moves between a magazine and the slabs */
+
 static struct kmem_cache *slab_cache;
 
 void quantum_init(void)
@@ -74,8 +76,6 @@ static void prepare_table(struct quantum_table *t, gfp_t flags)
 	if (likely(bytes == 0))
 		return;
 	part = kmalloc(bytes, flags | __GFP_NOWARN);
-	if (part == NULL)
-		return;
 	irq = spin_lock_irq(&t->lock);
 	used = hash_give(&t->hash, part, bytes);
 	spin_unlock_irq(&t->lock, irq);
@@ -91,7 +91,6 @@ static void enter_slab(struct vmem *v, struct quantum_slab *s, u64 at, unsigned 
 
 	*s = (struct quantum_slab){
 	    .node.key = at >> quantum_slab_shift(v), .free = c->all, .units = units};
-	list_init(&s->link);
 	irq = spin_lock_irq(&c->lock);
 	spin_lock(&t->lock);
 	hash_insert(&t->hash, &s->node);
@@ -182,11 +181,10 @@ static bool refill(struct vmem *v, struct quantum_magazine *m, unsigned units)
 	struct quantum_class *c = &v->quantum_caches->of_units[units];
 
 	spin_lock(&c->lock);
-	while (m->nr < (QUANTUM_MAGAZINE + 1) / 2 && !list_is_empty(&c->partial)) {
+	while (m->nr < HALF && !list_is_empty(&c->partial)) {
 		struct quantum_slab *s = list_first(&c->partial, struct quantum_slab, link);
 
-		m->nr += take_locked(v, c, s, m->slot + m->nr,
-		                     (QUANTUM_MAGAZINE + 1) / 2 - (unsigned)m->nr);
+		m->nr += take_locked(v, c, s, m->slot + m->nr, HALF - (unsigned)m->nr);
 	}
 	spin_unlock(&c->lock);
 	return m->nr != 0;
@@ -237,15 +235,13 @@ static void flush(struct vmem *v, struct quantum_magazine *m, unsigned units, u6
 
 /* --- in and out --- */
 
-static void check_hottest(const struct vmem *v, const struct quantum_magazine *m, u64 irq)
+static void check_hottest(const struct vmem *v, const struct quantum_magazine *m)
 {
 	const struct quantum_slot *slot = &m->slot[m->nr - 1];
 
-	if (*slot->tag == TAG_IN_MAGAZINE)
-		return;
-	irq_restore(irq);
-	panic("vmem: cached segment is in use, freed twice at once? arena=%s addr=%#lx", v->name,
-	      slot->addr);
+	if (*slot->tag != TAG_IN_MAGAZINE)
+		panic("vmem: cached segment is in use, freed twice at once? arena=%s addr=%#lx",
+		      v->name, slot->addr);
 }
 
 u64 quantum_alloc(struct vmem *v, unsigned units, gfp_t flags, u32 tag)
@@ -255,7 +251,7 @@ u64 quantum_alloc(struct vmem *v, unsigned units, gfp_t flags, u32 tag)
 		struct quantum_magazine *m = quantum_magazine(v, cpu_id(), units);
 
 		if (m->nr != 0 || refill(v, m, units)) {
-			check_hottest(v, m, irq);
+			check_hottest(v, m);
 			addr = quantum_pop(v, units, tag);
 		}
 		irq_restore(irq);
@@ -305,7 +301,7 @@ static void push_full(struct vmem *v, struct quantum_magazine *m, unsigned units
 {
 	struct list gone = LIST_INIT(gone);
 
-	flush(v, m, units, QUANTUM_MAGAZINE / 2, &gone);
+	flush(v, m, units, HALF, &gone);
 	m->slot[m->nr++] = slot;
 	irq_restore(irq);
 	release(v, &gone);

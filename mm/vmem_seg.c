@@ -58,7 +58,6 @@ static __noinline u64 fill_tags(struct vmem *v, u32 nr, gfp_t flags, u64 irq)
 		irq = spin_lock_irq(&v->lock);
 		if (s == NULL)
 			break;
-		list_init(&s->link);
 		put_spare(v, s);
 	}
 	return irq;
@@ -150,7 +149,6 @@ static struct vmem_seg *insert(struct vmem *v, struct vmem_seg *before, u64 star
 
 	s->node.key = start;
 	s->end = end;
-	list_init(&s->free);
 	list_push_front(&before->link, &s->link);
 	return s;
 }
@@ -245,13 +243,14 @@ void seg_free_locked(struct vmem *v, struct vmem_seg *s, struct vmem_leftovers *
 
 /* --- settling --- */
 
-/* An arena of which nothing is allocated gets its segments anew, in its own tags, and gives all
- * others back: so what an idle arena uses does not depend on what it went through. */
+/* An arena of which nothing is allocated (so it has no imported span) gets its segments anew, in
+ * its own tags, and gives all others back: so what an idle arena uses does not depend on what it
+ * went through. */
 static bool rebuild_idle(struct vmem *v, struct vmem_leftovers *left)
 {
 	u64 base[SEGS_NEEDED / 2], size[SEGS_NEEDED / 2], nr = 0;
 
-	if (v->in_use != 0 || v->import != NULL || v->nr_spans > ARRAY_SIZE(base))
+	if (v->in_use != 0 || v->nr_spans > ARRAY_SIZE(base))
 		return false;
 	while (!list_is_empty(&v->head.link)) {
 		struct vmem_seg *s = seg_next(&v->head);

@@ -247,6 +247,7 @@ TEST(reclaim, a_miser_is_passed_by)
 	static struct shrinker miser = {.name = "miser", .count = claim, .scan = give_nothing};
 
 	settle();
+	turns = 0;
 	register_shrinker(&miser);
 	open(&first, "first", 100);
 	EXPECT_EQ(reclaim_pages(100), 100);
@@ -273,6 +274,7 @@ TEST(reclaim, a_shrinker_may_allocate)
 {
 	static struct shrinker user = {.name = "user", .count = claim, .scan = allocate_inside};
 
+	turns = 0;
 	register_shrinker(&user);
 	nr_got = 0;
 	(void)reclaim_pages(1ull << 60);
