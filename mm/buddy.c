@@ -152,7 +152,7 @@ static __noinline unsigned release_large(struct buddy *b, u32 pfn, unsigned orde
 		if (!can_merge(b, buddy, order))
 			break;
 		unlink(b, b->map, buddy, order, block_pages(order));
-		b->map[buddy].head = page_head_word(PAGE_INNER, 0, b->zone);
+		b->map[buddy].head = inner_word(b);
 		pfn &= buddy;
 	}
 	push(b, b->map, pfn, order, block_pages(order), free_word(b, order));
@@ -192,7 +192,7 @@ static __noinline void release_small(struct buddy *b, u32 pfn, unsigned order)
 
 static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned order)
 {
-	b->map[pfn].head = page_head_word(PAGE_INNER, 0, b->zone);
+	b->map[pfn].head = inner_word(b);
 	b->nr_free_pages += block_pages(order);
 	if (order < PAGEBLOCK_ORDER)
 		release_small(b, pfn, order);
@@ -203,7 +203,6 @@ static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned ord
 void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order)
 {
 	unlink(b, b->map, pfn, order, block_pages(order));
-	b->map[pfn].head = page_head_word(PAGE_INNER, 0, b->zone);
 	b->nr_free_pages -= block_pages(order);
 }
 
@@ -211,17 +210,15 @@ void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order)
  * can hold. */
 void buddy_release_range(struct buddy *b, u32 start, u32 end)
 {
-	while (start < end) {
-		unsigned order = largest_order(start, end - start);
-
-		buddy_vouch(b, start, order);
-		release_block(b, start, order);
-		start += block_pages(order);
+	for_each_block(pfn, order, start, end)
+	{
+		buddy_vouch(b, pfn, order);
+		release_block(b, pfn, order);
 	}
 }
 
 /* The part of [start, end) in this one pageblock, which the range does not cover whole. */
-void buddy_add_edge(struct buddy *b, u32 start, u32 end)
+static void add_edge(struct buddy *b, u32 start, u32 end)
 {
 	u32 first = (u32)align_down(start, PAGEBLOCK_PAGES);
 
@@ -312,18 +309,18 @@ void buddy_add_range(struct buddy *b, u32 start, u32 end)
 {
 	assert(start != 0 && start >= b->start && start < end && end <= b->end);
 	for (u32 pfn = start; pfn < end;) {
-		u32 stop = pageblock_end(pfn) < end ? pageblock_end(pfn) : end;
+		u32 stop = (u32)min_u64(pageblock_end(pfn), end);
 
 		if (stop - pfn < PAGEBLOCK_PAGES) {
-			buddy_add_edge(b, pfn, stop);
+			add_edge(b, pfn, stop);
 		} else {
 			stop = (u32)align_down(end, PAGEBLOCK_PAGES);
 		}
 		pfn = stop;
 	}
 	release_new(b, start, end);
-	b->low = b->nr_managed_pages == 0 || start < b->low ? start : b->low;
-	b->high = end > b->high ? end : b->high;
+	b->low = (u32)min_u64(start, b->low);
+	b->high = (u32)max_u64(end, b->high);
 	b->nr_managed_pages += end - start;
 }
 
@@ -389,7 +386,7 @@ u32 buddy_alloc(struct buddy *b, unsigned order)
 static unsigned order_to_take(const struct buddy *b, unsigned order, u32 nr_pages)
 {
 	unsigned largest = highest_bit(nr_pages);
-	u32 usable = b->nonempty & (block_pages(largest + 1) - block_pages(order));
+	u32 usable = b->nonempty & (block_pages(largest) - block_pages(order));
 
 	return usable ? lowest_bit(usable) : largest;
 }
@@ -528,13 +525,16 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages)
 	    head->head != page_head_word(PAGE_ALLOCATED, ORDER_RUN, b->zone) ||
 	    head->nr_pages != nr_pages)
 		panic("buddy: not a run of this length pfn=%#x pages=%u", pfn, nr_pages);
-	head->head = page_head_word(PAGE_INNER, 0, b->zone);
 	buddy_release_range(b, pfn, pfn + nr_pages);
 }
 
 void buddy_init(struct buddy *b, struct page *map, u8 *pageblock, u32 start, u32 end, u8 zone)
 {
 	assert(start < end);
-	*b = (struct buddy){
-	    .map = map, .pageblock = pageblock, .start = start, .end = end, .zone = zone};
+	*b = (struct buddy){.map = map,
+	                    .pageblock = pageblock,
+	                    .start = start,
+	                    .end = end,
+	                    .low = end,
+	                    .zone = zone};
 }

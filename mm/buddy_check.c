@@ -26,7 +26,7 @@ static const char *check_block(const struct buddy *b, u32 pfn, unsigned order)
 	                            : !is_vouched(b, pfn))
 		return "B6: a free block's pageblock byte does not vouch for it";
 	for (u32 i = pfn + 1; i < end; i = next_frame(b, i, end))
-		if (is_vouched(b, i) && b->map[i].type != PAGE_INNER)
+		if (is_vouched(b, i) && b->map[i].head != inner_word(b))
 			return "B7: a page inside a free block is not PAGE_INNER";
 	return NULL;
 }
@@ -75,7 +75,7 @@ static const char *check_list(const struct buddy *b, unsigned order)
 	for (u32 pfn = b->head[order]; pfn != 0; prev = pfn, pfn = b->map[pfn].next) {
 		const char *fault;
 
-		if (pfn < b->start || pfn >= b->end || block_pages(order) > b->end - pfn ||
+		if (pfn < b->start || (u64)pfn + block_pages(order) > b->end ||
 		    !is_aligned(pfn, block_pages(order)) ||
 		    b->map[pfn].head != page_head_word(PAGE_FREE, order, b->zone))
 			return "B1: a member of a free list is not a free head of its order";
@@ -92,21 +92,12 @@ static const char *check_list(const struct buddy *b, unsigned order)
 	return NULL;
 }
 
-/* The end of the untouched extent around pfn, or pfn. */
-static u32 after_extent(const struct buddy *b, u32 pfn)
-{
-	for (u32 i = 0; i < b->nr_untouched; i++)
-		if (pfn >= b->untouched[i].start && pfn < b->untouched[i].end)
-			return b->untouched[i].end;
-	return pfn;
-}
-
 /* All free pages that the metadata knows, listed or not. */
 static u64 count_free_pages(const struct buddy *b)
 {
 	u64 nr = 0;
 
-	for (u32 pfn = after_extent(b, b->low); pfn < b->high;) {
+	for (u32 pfn = b->low; pfn < b->high;) {
 		const struct page *page = &b->map[pfn];
 
 		if (is_vouched(b, pfn) && page->type == PAGE_FREE && page->zone == b->zone &&
@@ -116,8 +107,6 @@ static u64 count_free_pages(const struct buddy *b)
 		} else {
 			pfn = next_frame(b, pfn, b->high);
 		}
-		if (is_aligned(pfn, block_pages(MAX_ORDER)))
-			pfn = after_extent(b, pfn);
 	}
 	return nr;
 }

@@ -22,9 +22,27 @@ static inline unsigned largest_order(u32 pfn, u32 nr_pages)
 	return order < MAX_ORDER ? order : MAX_ORDER;
 }
 
+/* The largest aligned blocks that [start, end) can hold, from start on: each one's first frame and
+ * order. */
+#define for_each_block(pfn, order, start, end)                             \
+	for (u32 pfn = (start), order;                                     \
+	     pfn < (end) && (order = largest_order(pfn, (end)-pfn), true); \
+	     pfn += block_pages(order))
+
 static inline u32 pageblock_end(u32 pfn)
 {
 	return (u32)align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+}
+
+/* [start, end) in parts [pfn, stop) of one pageblock each. */
+#define for_each_part(pfn, stop, start, end) \
+	for (u32 pfn = (start), stop;        \
+	     pfn < (end) && (stop = (u32)min_u64(pageblock_end(pfn), end), true); pfn = stop)
+
+/* What every page but the head has inside a free block, and inside any that was not handed on. */
+static inline u32 inner_word(const struct buddy *b)
+{
+	return page_head_word(PAGE_INNER, 0, b->zone);
 }
 
 static inline u8 pageblock_state(const struct buddy *b, u32 pfn)
@@ -69,11 +87,9 @@ static __always_inline bool can_merge(const struct buddy *b, u32 buddy, unsigned
 void buddy_fill(struct buddy *b, u32 start, u32 end, enum page_type type);
 /* Makes the metadata of a block believable, before its head is written. */
 void buddy_vouch(struct buddy *b, u32 pfn, unsigned order);
-/* The part [start, end) of one pageblock, until now not ours, becomes inner pages. */
-void buddy_add_edge(struct buddy *b, u32 start, u32 end);
 /* Frames, all inner, become free blocks. */
 void buddy_release_range(struct buddy *b, u32 start, u32 end);
-/* A listed block becomes inner pages. */
+/* A listed block is the caller's, who writes its head. */
 void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order);
 /* What was cut out of an extent becomes listed. */
 void buddy_list_untouched(struct buddy *b, u32 start, u32 end);

@@ -17,8 +17,8 @@
 
 /* --- what is free --- */
 
-/* The end of the free block, or of the untouched memory, that holds the frame; 0: it is not free.
- */
+/* The end of the free block, or of the untouched GiB, that holds the frame; the frame itself if it
+ * is not free. */
 static u64 free_until(const struct buddy *b, u32 pfn)
 {
 	const struct page *head;
@@ -28,27 +28,29 @@ static u64 free_until(const struct buddy *b, u32 pfn)
 	head = page_block_in(b->map, b->pageblock, pfn);
 	if (head == NULL ||
 	    data_race(head->head) != page_head_word(PAGE_FREE, head->order, b->zone))
-		return 0;
+		return pfn;
 	return (u64)(head - b->map) + block_pages(head->order);
 }
 
 static bool is_free_range(const struct buddy *b, u32 start, u32 end)
 {
-	for (u64 pfn = start; pfn < end;) {
-		pfn = free_until(b, (u32)pfn);
-		if (pfn == 0)
+	for (u64 pfn = start, stop = start; pfn < end; pfn = stop) {
+		stop = free_until(b, (u32)pfn);
+		if (stop == pfn)
 			return false;
 	}
 	return true;
 }
 
-/* Where the block that holds the frame ends, as far as that is known: a place to look on. */
+/* Where the block that holds the frame ends, as far as that is known: a place to look on. Its owner
+ * may free it meanwhile. */
 static u64 block_end(const struct buddy *b, u32 pfn)
 {
 	const struct page *head = page_block_in(b->map, b->pageblock, pfn);
+	u64 stop = head != NULL ? (u64)(head - b->map) + page_block_pages(head) : 0;
 
-	if (head != NULL && head->type != PAGE_SLAB && page_block_pages(head) != 0)
-		return max_u64((u64)(head - b->map) + page_block_pages(head), pfn + 1ull);
+	if (stop > pfn)
+		return stop;
 	return pageblock_state(b, pfn) == PAGEBLOCK_FULL ? pfn + 1ull : pageblock_end(pfn);
 }
 
@@ -56,19 +58,16 @@ u32 buddy_find_range(const struct buddy *b, u64 nr_pages, u64 align)
 {
 	u64 start = align_up(b->low, align), pfn = start;
 
-	while (start + nr_pages <= b->high) {
-		u64 stop;
+	while (start + nr_pages <= b->high && pfn < start + nr_pages) {
+		u64 stop = free_until(b, (u32)pfn), next;
 
-		if (pfn >= start + nr_pages)
-			return (u32)start;
-		stop = free_until(b, (u32)pfn);
-		if (stop == 0) {
-			stop = block_end(b, (u32)pfn);
-			start = align_up(stop, align);
-		}
-		pfn = max_u64(stop, start);
+		if (stop == pfn)
+			start = align_up(block_end(b, (u32)pfn), align);
+		next = max_u64(stop, start);
+		debug_assert(next > pfn); /* so the search ends */
+		pfn = next;
 	}
-	return 0;
+	return start + nr_pages <= b->high ? (u32)start : 0;
 }
 
 /* --- taking --- */
@@ -91,17 +90,13 @@ static void cut_extent(struct buddy *b, struct buddy_extent *e, u32 start, u32 e
 
 static void list_extents(struct buddy *b, u32 start, u32 end)
 {
-	for (u32 i = 0; i < b->nr_untouched;) {
+	for (u32 i = b->nr_untouched; i-- > 0;) {
 		struct buddy_extent *e = &b->untouched[i];
 		u64 first = max_u64(align_down(start, block_pages(MAX_ORDER)), e->start);
 		u64 last = min_u64(align_up((u64)end, block_pages(MAX_ORDER)), e->end);
 
-		if (first < last) {
+		if (first < last)
 			cut_extent(b, e, (u32)first, (u32)last);
-			i = 0;
-		} else {
-			i++;
-		}
 	}
 }
 
@@ -116,18 +111,14 @@ bool buddy_claim(struct buddy *b, u32 start, u32 end)
 		u32 stop = head + block_pages(b->map[head].order);
 
 		buddy_unlink_block(b, head, b->map[head].order);
-		if (head < start)
-			buddy_release_range(b, head, start);
-		if (stop > end)
-			buddy_release_range(b, end, stop);
+		buddy_release_range(b, head, start);
+		buddy_release_range(b, end, stop);
 		pfn = stop;
 	}
-	for (u32 pfn = start; pfn < end;) {
-		unsigned order = largest_order(pfn, end - pfn);
-
+	for_each_block(pfn, order, start, end)
+	{
 		buddy_vouch(b, pfn, order);
 		b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
-		pfn += block_pages(order);
 	}
 	return true;
 }
@@ -136,27 +127,23 @@ bool buddy_claim(struct buddy *b, u32 start, u32 end)
 
 void buddy_free_range(struct buddy *b, u32 start, u32 end)
 {
-	for (u32 pfn = start; pfn < end; pfn += block_pages(largest_order(pfn, end - pfn))) {
-		const char *fault = buddy_free_fault(b, pfn, largest_order(pfn, end - pfn));
+	for_each_block(pfn, order, start, end)
+	{
+		const char *fault = buddy_free_fault(b, pfn, order);
 
 		if (fault != NULL)
 			panic("buddy: range [%#x, %#x): %s pfn=%#x", start, end, fault, pfn);
 	}
-	for (u32 pfn = start; pfn < end;) {
-		unsigned order = largest_order(pfn, end - pfn);
-
-		buddy_free(b, pfn, order);
-		pfn += block_pages(order);
-	}
+	for_each_block(pfn, order, start, end) buddy_free(b, pfn, order);
 }
 
 /* --- away, and back --- */
 
-/* Calls a pageblock's part of [start, end) what it is from now on, where it has metadata. */
+/* Calls the frames what they are from now on, where they have metadata. */
 static void mark(struct buddy *b, u32 start, u32 end, enum page_type type)
 {
-	for (u32 pfn = start, stop; pfn < end; pfn = stop) {
-		stop = (u32)min_u64(pageblock_end(pfn), end);
+	for_each_part(pfn, stop, start, end)
+	{
 		if (pageblock_state(b, pfn) == PAGEBLOCK_FULL)
 			buddy_fill(b, pfn, stop, type);
 		else if (pageblock_state(b, pfn) == PAGEBLOCK_HEAD)
@@ -166,9 +153,8 @@ static void mark(struct buddy *b, u32 start, u32 end, enum page_type type)
 
 void buddy_remove(struct buddy *b, u32 start, u32 end)
 {
-	for (u32 pfn = start; pfn < end; pfn += block_pages(largest_order(pfn, end - pfn)))
-		assert(b->map[pfn].head ==
-		       page_head_word(PAGE_ALLOCATED, largest_order(pfn, end - pfn), b->zone));
+	for_each_block(pfn, order, start, end)
+	    assert(b->map[pfn].head == page_head_word(PAGE_ALLOCATED, order, b->zone));
 	mark(b, start, end, PAGE_NONE);
 	b->nr_managed_pages -= end - start;
 }
@@ -186,13 +172,7 @@ static void expect_foreign(const struct buddy *b, u32 start, u32 end)
 void buddy_restore(struct buddy *b, u32 start, u32 end)
 {
 	assert(start >= b->low && start < end && end <= b->high);
-	for (u32 pfn = start; pfn < end; pfn = pageblock_end(pfn))
-		expect_foreign(b, pfn, (u32)min_u64(pageblock_end(pfn), end));
-	for (u32 pfn = start, stop; pfn < end; pfn = stop) {
-		stop = (u32)min_u64(pageblock_end(pfn), end);
-		if (stop - pfn < PAGEBLOCK_PAGES)
-			buddy_add_edge(b, pfn, stop);
-	}
+	for_each_part(pfn, stop, start, end) expect_foreign(b, pfn, stop);
 	mark(b, start, end, PAGE_INNER);
 	buddy_release_range(b, start, end);
 	b->nr_managed_pages += end - start;

@@ -227,7 +227,7 @@ TEST(buddy_fault, a_corrupted_head_is_not_taken)
 TEST(buddy_fault, a_corrupted_buddy_is_not_merged)
 {
 	for (unsigned i = 1; i < 4; i++)
-		for (unsigned what = 0; what < 3; what++) {
+		for (unsigned what = 0; what < 4; what++) {
 			u32 listed[4];
 			struct buddy *b = open_with_list(listed);
 			u32 buddy = listed[i] ^ 1;
@@ -238,6 +238,8 @@ TEST(buddy_fault, a_corrupted_buddy_is_not_merged)
 				b->map[listed[i]].prev = listed[i == 1 ? 2 : i - 2];
 			else if (what == 1)
 				b->map[listed[i - 1]].next = 0;
+			else if (what == 2)
+				b->map[listed[i]].prev = 0; /* as if it were the first */
 			else if (i < 3)
 				b->map[listed[i + 1]].prev = listed[0];
 			else

@@ -85,6 +85,65 @@ TEST(buddy_range, only_what_is_held_is_removed)
 	EXPECT_EQ(b->nr_managed_pages, 1024);
 }
 
+TEST(buddy_range, only_frames_of_ours_come_back)
+{
+	struct buddy *b = arena_open_full(512, 1536);
+
+	ASSERT_TRUE(buddy_claim(b, 512, 1536));
+	buddy_remove(b, 512, 1536);
+	EXPECT_PANIC("assertion failed", buddy_restore(b, 511, 1536));
+	EXPECT_PANIC("assertion failed", buddy_restore(b, 512, 1537));
+	EXPECT_PANIC("assertion failed", buddy_restore(b, 600, 600));
+	EXPECT_PANIC("assertion failed", buddy_restore(b, 600, 599));
+	EXPECT_EQ(b->nr_managed_pages, 0);
+	buddy_restore(b, 512, 1536);
+	EXPECT_EQ(b->nr_free_pages, 1024);
+	EXPECT_SOUND(buddy_check(b));
+}
+
+/* Where each page has metadata: all of it is written on the way out, and on the way back. */
+TEST(buddy_range, of_pages_that_were_split_goes_and_comes)
+{
+	struct buddy *b = arena_open_full(512, 4096);
+
+	while (buddy_alloc(b, 0) != 0)
+		;
+	for (u32 pfn = 512; pfn < 4096; pfn++)
+		buddy_free(b, pfn, 0);
+	ASSERT_TRUE(buddy_claim(b, 700, 2300));
+	EXPECT_PANIC("assertion failed", buddy_remove(b, 700, 2301));
+	buddy_remove(b, 700, 2300);
+	for (u32 pfn = 700; pfn < 2300; pfn++)
+		EXPECT_EQ(b->map[pfn].type, PAGE_NONE);
+	EXPECT_SOUND(buddy_check(b));
+	buddy_restore(b, 1024, 2048);
+	buddy_restore(b, 2048, 2300);
+	EXPECT_SOUND(buddy_check(b));
+	EXPECT_STREQ(buddy_free_fault(b, 1000, 0), "not RAM");
+	buddy_restore(b, 700, 1024);
+	EXPECT_EQ(b->nr_free_pages, 3584);
+	EXPECT_EQ(buddy_find_range(b, 3584, 512), 512);
+	EXPECT_SOUND(buddy_check(b));
+}
+
+/* The search goes on behind a block of any owner: a slab's pages each stand for themselves. */
+TEST(buddy_range, is_found_behind_any_block)
+{
+	struct buddy *b = arena_open_full(512, 1024);
+
+	ASSERT_TRUE(buddy_claim(b, 512, 512 + 8));
+	ASSERT_TRUE(buddy_claim(b, 600, 605));
+	for (u32 pfn = 512; pfn < 520; pfn++)
+		b->map[pfn].type = PAGE_SLAB;
+	EXPECT_EQ(buddy_find_range(b, 1, 1), 520);
+	EXPECT_EQ(buddy_find_range(b, 80, 1), 520);
+	EXPECT_EQ(buddy_find_range(b, 81, 1), 605);
+	EXPECT_EQ(buddy_find_range(b, 81, 16), 608);
+	buddy_trim(b, 600, 2, 3);
+	EXPECT_EQ(buddy_find_range(b, 81, 1), 605); /* 603 is free, 604 is not */
+	EXPECT_EQ(buddy_find_range(b, 1, 2048), 0);
+}
+
 /* --- memory that was never touched --- */
 
 #if __STDC_HOSTED__
@@ -111,6 +170,25 @@ TEST(buddy_range, larger_than_the_largest_block)
 	buddy_free_range(b, GIB_PAGES + 1, 4 * GIB_PAGES + 1);
 	EXPECT_EQ(b->nr_free_pages, 5ull << MAX_ORDER);
 	EXPECT_EQ(b->nr_free_blocks[MAX_ORDER], 5);
+	EXPECT_SOUND(buddy_check(b));
+}
+
+/* Free is the GiB to its end, and not a frame of the next one. */
+TEST(buddy_range, over_the_end_of_untouched_memory)
+{
+	struct buddy *b = &giants;
+
+	giants_open();
+	buddy_add_range(b, GIB_PAGES, 2 * GIB_PAGES);
+	buddy_add_range(b, 2 * GIB_PAGES + 1, 2 * GIB_PAGES + 10);
+	EXPECT_FALSE(buddy_claim(b, 2 * GIB_PAGES - 5, 2 * GIB_PAGES + 1));
+	EXPECT_EQ(buddy_find_range(b, GIB_PAGES, 1), GIB_PAGES);
+	EXPECT_EQ(buddy_find_range(b, GIB_PAGES + 1, 1), 0);
+	EXPECT_EQ(buddy_find_range(b, 9, 1), GIB_PAGES);
+	ASSERT_TRUE(buddy_claim(b, GIB_PAGES, 2 * GIB_PAGES - 5));
+	EXPECT_EQ(buddy_find_range(b, 5, 1), 2 * GIB_PAGES - 5);
+	EXPECT_EQ(buddy_find_range(b, 9, 1), 2 * GIB_PAGES + 1);
+	EXPECT_EQ(buddy_find_range(b, 10, 1), 0);
 	EXPECT_SOUND(buddy_check(b));
 }
 

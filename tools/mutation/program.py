@@ -185,13 +185,13 @@ class Judge:
     At first the mutant is there only while a test itself runs: a broken allocator is brought up well, and judged by good
     gates. What survives that and is in a function that the boot or the gates run is there all the time. What passes the
     short tests, and those that are named for its file, without sanitizers goes on with them: they see all that can be
-    seen without. Left out are the long tests with threads: they take seconds, and look for what no single change brings
-    about every time.
+    seen without. Left out are the long tests with threads, which take seconds and look for what no single change brings
+    about every time, and the longest of those that stop after every instruction.
     """
 
     FACTOR = 5  # times what a test takes alone is its limit
     LONG_US = 10000
-    LEFT_OUT = ("threads.", "threads_reclaim.", "context_interrupt.timers", "traffic.")
+    LEFT_OUT = ("threads.", "threads_reclaim.", "context_interrupt.timers", "context_interrupt.stacks", "traffic.")
 
     def __init__(self, schemata: Schemata, programs: dict[Flavour, str]):
         self.schemata, self.programs = schemata, programs
@@ -200,8 +200,7 @@ class Judge:
         self.names: dict[Flavour, list[str]] = {}
         self.tests: dict[str, Test] = {}
         booted = self.look_at_tests()
-        asked = [t for t in self.tests.values() if not t.name.startswith(self.LEFT_OUT)]
-        self.sorted = sorted(asked, key=lambda t: (t.us > self.LONG_US, len(t.entered), t.name))
+        self.sorted = sorted(self.tests.values(), key=lambda t: (t.us > self.LONG_US, len(t.entered), t.name))
         self.inside: dict[str, list[Test]] = {}  # the tests to run with it in them alone
         self.everywhere: dict[str, list[Test]] = {}
         self.boots: set[str] = set()
@@ -218,7 +217,8 @@ class Judge:
         for flavour in self.programs:
             server = Server(self.programs[flavour], False)
             self.names[flavour] = list_names(server)
-            new = [i for i, name in enumerate(self.names[flavour]) if name not in self.tests]
+            new = [i for i, name in enumerate(self.names[flavour])
+                   if name not in self.tests and not name.startswith(self.LEFT_OUT)]
             entered, tests = run_alone(server, new)
             booted |= entered
             self.tests.update((t.name, t._replace(us=t.us // flavour.slower)) for t in tests)
@@ -233,7 +233,8 @@ class Judge:
             found = Server(self.programs[flavour], boots)
             setattr(self.servers, name, found)
             self.opened.append(found)
-            found.send("times " + ",".join(str(self.tests[name].us) for name in self.names[flavour]))
+            times = [self.tests[name].us if name in self.tests else 0 for name in self.names[flavour]]
+            found.send("times " + ",".join(map(str, times)))
         return found
 
     def close(self) -> None:
