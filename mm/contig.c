@@ -21,14 +21,6 @@
 #define RECLAIM_ROUNDS 4
 #define CLAIM_TRIES 8
 
-static u64 lock_zone(struct zone *z)
-{
-	u64 flags = spin_lock_irq(&z->lock);
-
-	z->nr_lock_acquisitions++;
-	return flags;
-}
-
 static void empty_cpu_pages(void)
 {
 	drain_cpu_pages();
@@ -39,7 +31,7 @@ static void empty_cpu_pages(void)
 
 static bool claim(struct zone *z, u32 pfn, u64 nr_pages)
 {
-	u64 flags = lock_zone(z);
+	u64 flags = zone_lock(z);
 	bool claimed = buddy_claim(&z->buddy, pfn, (u32)(pfn + nr_pages));
 
 	if (claimed) {
@@ -133,7 +125,7 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 	if (z == NULL || nr_pages == 0 || nr_pages > z->buddy.high - pfn)
 		panic("page_alloc: not a contiguous range page=%p pages=%lu", (void *)page,
 		      nr_pages);
-	flags = lock_zone(z);
+	flags = zone_lock(z);
 	buddy_free_range(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
 	z->nr_frees++;
 	spin_unlock_irq(&z->lock, flags);
@@ -141,27 +133,27 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 
 /* --- on loan --- */
 
-/* The one zone that all of [pfn, pfn + nr_pages) may belong to, by node and address. */
+/* The one zone that all of [pfn, pfn + nr_pages) may belong to, by address and node. */
 static struct zone *zone_of_range(u64 pfn, u64 nr_pages)
 {
-	u64 stop;
-	unsigned node;
+	if (pfn == 0 || nr_pages == 0)
+		return NULL;
+	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++) {
+		u64 end = zone_kind_end_pfn(kind), stop;
+		unsigned node;
 
-	if (nr_pages == 0 || pfn == 0 || pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT ||
-	    nr_pages > (PLATFORM_MAX_PA >> PAGE_SHIFT) - pfn)
-		return NULL;
-	node = mm_node_of(pfn << PAGE_SHIFT, &stop);
-	if ((pfn + nr_pages) << PAGE_SHIFT > stop)
-		return NULL;
-	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
-		if (pfn >= zone_kind_start_pfn(kind) && pfn + nr_pages <= zone_kind_end_pfn(kind))
-			return &zone_table[ZONE_ID(node, kind)];
+		if (pfn < zone_kind_start_pfn(kind) || pfn >= end || nr_pages > end - pfn)
+			continue;
+		node = mm_node_of(pfn << PAGE_SHIFT, &stop);
+		return (pfn + nr_pages) << PAGE_SHIFT <= stop ? &zone_table[ZONE_ID(node, kind)]
+		                                              : NULL;
+	}
 	return NULL;
 }
 
 static bool take_away(struct zone *z, u64 pfn, u64 nr_pages)
 {
-	u64 flags = lock_zone(z);
+	u64 flags = zone_lock(z);
 	bool claimed = buddy_claim(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
 
 	if (claimed) {
@@ -192,7 +184,7 @@ int pages_online(u64 pfn, u64 nr_pages)
 
 	if (z == NULL || pfn < z->buddy.low || pfn + nr_pages > z->buddy.high)
 		return -EINVAL;
-	flags = lock_zone(z);
+	flags = zone_lock(z);
 	buddy_restore(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
 	spin_unlock_irq(&z->lock, flags);
 	return 0;

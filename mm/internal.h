@@ -120,6 +120,17 @@ bool cpu_pages_bypass(bool on);
 u64 cpu_pages_count(void);
 const char *cpu_pages_check(void);
 
+/* --- zone.c, contig.c --- */
+
+/* The zone's lock, counted; spin_unlock_irq() with the result. */
+static inline u64 zone_lock(struct zone *z)
+{
+	u64 flags = spin_lock_irq(&z->lock);
+
+	z->nr_lock_acquisitions++;
+	return flags;
+}
+
 /* --- page_alloc.c --- */
 
 /* NULL, or why this is not a block of this order that a user may free. For any pointer. */

@@ -137,14 +137,6 @@ void zone_set_marks(void)
 		set_marks(z, reserve * z->buddy.nr_managed_pages / total);
 }
 
-static u64 lock_zone(struct zone *z)
-{
-	u64 flags = spin_lock_irq(&z->lock);
-
-	z->nr_lock_acquisitions++;
-	return flags;
-}
-
 void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn)
 {
 	assert(node < MAX_NODES);
@@ -154,7 +146,7 @@ void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn)
 		u64 end = min_u64(end_pfn, zone_kinds[kind].end);
 
 		if (start < end) {
-			u64 flags = lock_zone(z);
+			u64 flags = zone_lock(z);
 
 			buddy_add_range(&z->buddy, (u32)start, (u32)end);
 			z->min_free_pages = z->buddy.nr_free_pages;
@@ -180,7 +172,7 @@ static __always_inline void watch_low(const struct zone *z)
 
 struct page *zone_alloc(struct zone *z, unsigned order)
 {
-	u64 flags = lock_zone(z);
+	u64 flags = zone_lock(z);
 	u32 pfn = buddy_alloc(&z->buddy, order);
 
 	if (pfn)
@@ -194,7 +186,7 @@ struct page *zone_alloc(struct zone *z, unsigned order)
 
 bool zone_free(struct zone *z, struct page *page, unsigned order)
 {
-	u64 flags = lock_zone(z);
+	u64 flags = zone_lock(z);
 	bool freed = buddy_try_free(&z->buddy, page_to_pfn(page), order);
 
 	z->nr_frees += freed;
@@ -205,7 +197,7 @@ bool zone_free(struct zone *z, struct page *page, unsigned order)
 struct page *zone_alloc_run(struct zone *z, u32 nr_pages)
 {
 	unsigned order = log2_ceil(nr_pages);
-	u64 flags = lock_zone(z);
+	u64 flags = zone_lock(z);
 	u32 pfn = buddy_alloc(&z->buddy, order);
 
 	if (pfn) {
@@ -221,7 +213,7 @@ struct page *zone_alloc_run(struct zone *z, u32 nr_pages)
 
 void zone_free_run(struct zone *z, struct page *head, u32 nr_pages)
 {
-	u64 flags = lock_zone(z);
+	u64 flags = zone_lock(z);
 
 	buddy_free_run(&z->buddy, page_to_pfn(head), nr_pages);
 	z->nr_frees++;
@@ -280,7 +272,7 @@ const char *zone_check(struct zone *z)
 		return "Z1: a zone's id is not its place in the table";
 	if (z->buddy.start != zone_kinds[z->kind].start || z->buddy.end != zone_kinds[z->kind].end)
 		return "Z1: a zone's bounds are not those of its kind";
-	flags = lock_zone(z);
+	flags = zone_lock(z);
 	fault = buddy_check(&z->buddy);
 	if (fault == NULL && z->min_free_pages > z->buddy.nr_free_pages)
 		fault = "Z2: fewer pages are free than the low-water mark says";
