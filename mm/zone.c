@@ -122,8 +122,7 @@ static void set_marks(struct zone *z, u64 min)
 	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		z->floor[DEPTH_ORDINARY][kind] = min + lowmem_reserve(z, kind);
 		z->floor[DEPTH_HIGH][kind] = min / 2 + lowmem_reserve(z, kind);
-		z->floor[DEPTH_ALL][kind] = z->floor[DEPTH_ALL_TOO][kind] = 0;
-	}
+	} /* the others leave nothing: 0, as zone_init() made them */
 }
 
 void zone_set_marks(void)

@@ -150,6 +150,7 @@ TEST(contig_edges, is_counted_in_its_zone)
 	ASSERT_NOT_NULL(page);
 	z = page_zone(page);
 	free_contig_pages(page, 6);
+	mm_reset_peak();
 	allocs = z->nr_allocs;
 	frees = z->nr_frees;
 	locks = z->nr_lock_acquisitions;
@@ -157,6 +158,7 @@ TEST(contig_edges, is_counted_in_its_zone)
 	ASSERT_TRUE(page != NULL && page_zone(page) == z);
 	EXPECT_EQ(z->nr_allocs, allocs + 1);
 	EXPECT_EQ(z->nr_lock_acquisitions, locks + 1);
+	EXPECT_EQ(z->min_free_pages, zone_free_pages(z));
 	free_contig_pages(page, 6);
 	EXPECT_EQ(z->nr_frees, frees + 1);
 	EXPECT_EQ(z->nr_lock_acquisitions, locks + 2);
