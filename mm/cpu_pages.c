@@ -258,6 +258,8 @@ void cpu_pages_choose_zones(void)
 /* Before mm_init() there is nothing to change: cpu_pages_init() asks. */
 void cpu_pages_set_node(unsigned cpu, unsigned node)
 {
+	u64 flags = irq_save();
+
 	for (unsigned kind = 0; cpu < nr_cpus && kind < NR_CONTEXT_KINDS; kind++) {
 		struct cpu_pages *c = cpu_pages_of(cpu * NR_CONTEXT_KINDS + kind);
 
@@ -265,6 +267,7 @@ void cpu_pages_set_node(unsigned cpu, unsigned node)
 		init_context(c, node);
 		choose_zones(c);
 	}
+	irq_restore(flags);
 }
 
 static void rechoose_zones(unsigned context)

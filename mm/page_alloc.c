@@ -46,12 +46,8 @@ static struct page *take_from_node(unsigned node, gfp_t gfp, unsigned order, u32
 {
 	struct page *page = NULL;
 
-	for (unsigned kind = gfp_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;) {
-		struct zone *z = &zone_table[ZONE_ID(node, kind)];
-
-		if (z->buddy.nr_managed_pages != 0)
-			page = take(z, gfp, order, nr_pages);
-	}
+	for (unsigned kind = gfp_zone_kind(gfp) + 1; kind-- > 0 && page == NULL;)
+		page = take(&zone_table[ZONE_ID(node, kind)], gfp, order, nr_pages);
 	return page;
 }
 
@@ -63,7 +59,7 @@ static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 
 		unsigned from = node_fallback(node, i);
 
 		page = take_from_node(from, gfp, order, nr_pages);
-		if (page != NULL && (from != node || from != mm_this(pages)->node))
+		if (page != NULL)
 			node_count(node, from);
 	}
 	return page;

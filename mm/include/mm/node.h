@@ -50,6 +50,5 @@ struct node_stats {
 };
 void node_stats(unsigned node, struct node_stats *out);
 
-/* For page_alloc.c: a block came from `from` though `wanted` was asked, or for another node's CPU.
- */
+/* For page_alloc.c: a block came from `from` when `wanted` was asked. */
 void node_count(unsigned wanted, unsigned from);
