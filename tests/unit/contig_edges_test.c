@@ -272,7 +272,7 @@ TEST(contig_edges, offline_far_above_all_memory)
 {
 	u64 end = zone_kind_end_pfn(ZONE_NORMAL);
 
-	for (u64 pfn = 512; pfn < end; pfn *= 2)
+	for (u64 pfn = zone_kind_start_pfn(ZONE_NORMAL); pfn < end; pfn *= 2)
 		if (zone_table[ZONE_NORMAL].buddy.high * 4ull < pfn)
 			EXPECT_NE(pages_offline(pfn, 1), 0);
 	EXPECT_NE(pages_offline(end - 1, 1), 0);
