@@ -59,6 +59,15 @@ const struct monitor_command monitor_commands[] = {
      1, 1, monitor_free_raw},
     {"shrink", "", "give the caches' empty slabs back", NULL, 0, 0, monitor_shrink},
     {"check", "", "verify the memory manager's whole state", NULL, 0, 0, monitor_check},
+    {"leaks", "", "live objects that nothing leads to, by call site",
+     "Stops all CPUs, and looks for addresses of objects in data, stacks, registers, pages and "
+     "the\n"
+     "objects found so. Objects and bytes of each call site, and the first addresses; no ages.",
+     0, 0, monitor_leaks},
+    {"audit", "", "every page and object, held against the books",
+     "Stops all CPUs and counts each page of the memory map and each object of the caches where\n"
+     "it is. The sums must be what the layers say; a line names the first that is not.",
+     0, 0, monitor_audit},
     {"failslab", "[RULE|off]", "let object allocations fail, or say how many did",
      "RULE: any of probability=PERCENT, interval=N, after=N, times=N, seed=N, cache=NAME,\n"
      "site=PLACE, with commas; names may have * and ?. failslab "

@@ -1,10 +1,13 @@
 /*
- * The monitor's commands that look for mistakes: allocations that fail on purpose, objects between
- * guard pages. What they do is in mm/debug/; here are their words.
+ * The monitor's commands that look for mistakes: what was leaked, what is where, allocations that
+ * fail on purpose, objects between guard pages. What they do is in mm/debug/; here are their words.
  */
+#include <kernel/memory.h>
 #include <kernel/monitor.h>
+#include <kernel/pagetable.h>
 #include <lib/log.h>
 #include <lib/string.h>
+#include <mm/audit.h>
 #include <mm/mm.h>
 
 /* NULL: off. 0, or a line in the log or on the console has said why not. */
@@ -37,6 +40,22 @@ static int inject(enum inject_point point, int argc, char **argv)
 		return arm(point, argv[0], strcmp(argv[1], "off") == 0 ? NULL : argv[1]);
 	stats_print_inject();
 	return 0;
+}
+
+int monitor_leaks(int argc, char **argv)
+{
+	s64 nr = stats_print_leaks();
+
+	(void)argc;
+	(void)argv;
+	return nr < 0 ? (int)nr : 0;
+}
+
+int monitor_audit(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return stats_print_audit(memory_map(), pagetable_nr_pages());
 }
 
 int monitor_failslab(int argc, char **argv)

@@ -286,8 +286,9 @@ static void wait_a_little(u32 *nr_looks)
 		cpu_relax();
 }
 
-/* cpu: one, or mm_nr_cpus for all others. */
-static void call_cpus(unsigned cpu, void (*fn)(void *arg), void *arg)
+/* Between the two this thread stays on its CPU, and nobody else calls. cpu: one, or mm_nr_cpus for
+ * all others. */
+static void begin_call(unsigned cpu, void (*fn)(void *arg), void *arg)
 {
 	unsigned self, nr = smp_nr_cpus();
 	u32 nr_looks = 0;
@@ -303,11 +304,22 @@ static void call_cpus(unsigned cpu, void (*fn)(void *arg), void *arg)
 	for (unsigned i = 0; i < nr; i++)
 		if (i != self && (cpu >= nr || i == cpu))
 			send_call(i);
-	nr_looks = 0;
+}
+
+static void end_call(void)
+{
+	u32 nr_looks = 0;
+
 	while (__atomic_load_n(&call.nr_left, __ATOMIC_ACQUIRE) != 0)
 		wait_a_little(&nr_looks);
 	spin_unlock(&call.lock);
 	sched_move();
+}
+
+static void call_cpus(unsigned cpu, void (*fn)(void *arg), void *arg)
+{
+	begin_call(cpu, fn, arg);
+	end_call();
 }
 
 void smp_call(unsigned cpu, void (*fn)(void *arg), void *arg)
@@ -329,6 +341,55 @@ void smp_call_others(void (*fn)(void *arg), void *arg)
 {
 	if (smp_nr_cpus() > 1)
 		call_cpus(MAX_CPUS, fn, arg);
+}
+
+/* --- alone --- */
+
+struct hold {
+	unsigned nr_held; /* A */
+	bool over;        /* A */
+};
+
+static void stand_still(void *arg)
+{
+	struct hold *h = arg;
+
+	__atomic_add_fetch(&h->nr_held, 1, __ATOMIC_ACQ_REL);
+	while (!__atomic_load_n(&h->over, __ATOMIC_ACQUIRE))
+		cpu_relax();
+}
+
+/* Nobody is held inside a critical section: their interrupts are off there. */
+static void with_others_held(void (*fn)(void *arg), void *arg)
+{
+	struct hold h = {0};
+	u32 nr_looks = 0;
+	u64 flags;
+
+	begin_call(MAX_CPUS, stand_still, &h);
+	while (__atomic_load_n(&h.nr_held, __ATOMIC_ACQUIRE) != smp_nr_cpus() - 1)
+		wait_a_little(&nr_looks);
+	flags = irq_save();
+	fn(arg);
+	irq_restore(flags);
+	__atomic_store_n(&h.over, true, __ATOMIC_RELEASE);
+	end_call();
+}
+
+bool platform_alone(void (*fn)(void *arg), void *arg)
+{
+	u64 flags;
+
+	if (smp_nr_cpus() > 1 && !irq_is_enabled())
+		return false;
+	if (smp_nr_cpus() > 1) {
+		with_others_held(fn, arg);
+		return true;
+	}
+	flags = irq_save();
+	fn(arg);
+	irq_restore(flags);
+	return true;
 }
 
 /* --- drains --- */

@@ -173,6 +173,26 @@ static bool slot_of(u64 va, u64 *offset)
 	return va >= STACKS_BASE && (va - STACKS_BASE) / SLOT_SIZE < slots;
 }
 
+static bool is_free_stack(u64 base)
+{
+	u64 at = first_free;
+
+	spin_assert_held(&lock);
+	while (at != 0 && at != base)
+		at = *(u64 *)at;
+	return at == base;
+}
+
+void stack_visit(void (*visit)(void *context, u64 base, u64 pa, bool in_use), void *context)
+{
+	u64 flags = spin_lock_irq(&lock), pa;
+
+	for (u64 slot = 0; slot < nr_slots; slot++)
+		if (paging_translate(slot_base(slot), &pa, NULL))
+			visit(context, slot_base(slot), pa, !is_free_stack(slot_base(slot)));
+	spin_unlock_irq(&lock, flags);
+}
+
 bool stack_contains(u64 va, u64 length)
 {
 	u64 offset;

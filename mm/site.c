@@ -23,8 +23,8 @@ void site_init(void)
 {
 	u32 n = site_count();
 
-	if (n > UINT16_MAX - TAG_FIRST_SITE)
-		panic("site: too many call sites for a 2-byte tag sites=%u", n);
+	if (n > TAG_MARK - TAG_FIRST_SITE)
+		panic("site: too many call sites for a tag of 15 bits sites=%u", n);
 	for (u32 i = 0; i < n; i++) {
 		if (__start_alloc_sites[i].file == NULL)
 			panic("site: the linker left a gap between the records of call sites");

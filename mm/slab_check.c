@@ -87,9 +87,8 @@ void slab_bad_free(const char *who, const struct kmem_cache *c, const void *obje
 
 /* --- sums --- */
 
-/* Calls visit for each slab. The cache's lock is held. */
-static void for_each_slab(struct kmem_cache *c, void (*visit)(void *context, struct slab *s),
-                          void *context)
+void cache_visit_slabs(struct kmem_cache *c, void (*visit)(void *context, struct slab *s),
+                       void *context)
 {
 	spin_assert_held(&c->lock);
 	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
@@ -140,7 +139,7 @@ static void sum_cache(struct kmem_cache *c)
 {
 	u64 flags = spin_lock_irq(&c->lock);
 
-	for_each_slab(c, sum_slab, c);
+	cache_visit_slabs(c, sum_slab, c);
 	spin_unlock_irq(&c->lock, flags);
 	guard_sum_sites(c);
 }

@@ -344,6 +344,10 @@ void guard_forget_cache(const struct kmem_cache *c);
  */
 _Noreturn void slab_bad_free(const char *who, const struct kmem_cache *c, const void *object);
 
+/* Calls visit for each slab. L */
+void cache_visit_slabs(struct kmem_cache *c, void (*visit)(void *context, struct slab *s),
+                       void *context);
+
 /* Live objects and bytes of each site in this cache. */
 void cache_visit_sites(struct kmem_cache *c,
                        void (*visit)(void *context, u32 tag, u64 objects, u64 bytes),

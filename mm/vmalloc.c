@@ -129,6 +129,7 @@ static void area_publish(struct vm_area *a, gfp_t gfp)
 	wanted = hash_wants(&areas);
 	counts.nr_areas++;
 	counts.bytes += a->bytes;
+	counts.memory_bytes += a->kind == AREA_PAGES ? a->bytes : 0;
 	spin_unlock_irq(&area_lock, irq);
 	if (unlikely(wanted != 0))
 		grow_table(wanted, gfp);
@@ -389,6 +390,7 @@ static struct vm_area *area_take(const char *who, const void *p, enum area_kind 
 		part = hash_remove(&areas, n);
 		counts.nr_areas--;
 		counts.bytes -= a->bytes;
+		counts.memory_bytes -= kind == AREA_PAGES ? a->bytes : 0;
 	}
 	spin_unlock_irq(&area_lock, irq);
 	if (unlikely(a == NULL))

@@ -59,6 +59,23 @@ bool platform_on_other_cpus(void (*fn)(void))
 	return mm_nr_cpus == 1;
 }
 
+/* As above. */
+bool platform_alone(void (*fn)(void *arg), void *arg)
+{
+	u64 flags = irq_save();
+
+	if (mm_nr_cpus == 1)
+		fn(arg);
+	irq_restore(flags);
+	return mm_nr_cpus == 1;
+}
+
+/* The host's own data and stacks are not the machine's: tests say what their roots are. */
+void platform_roots(struct leak_scan *scan)
+{
+	(void)scan;
+}
+
 /* Several CPUs are threads, which can wait for one another. */
 bool platform_may_wait(void)
 {

@@ -310,3 +310,10 @@ TEST(monitor, lets_allocations_fail_and_says_how_many_did)
 	EXPECT_ANSWER("fail_page_alloc off", 0, "");
 	EXPECT_ANSWER("failslab", 0, "fail_page_alloc  off");
 }
+
+TEST(monitor, finds_leaks_and_audits)
+{
+	EXPECT_ANSWER("leaks", 0, " unreferenced\n");
+	EXPECT_ANSWER("audit", 0, "every page and every object is in exactly one state");
+	EXPECT_LE(widest(), 100u);
+}

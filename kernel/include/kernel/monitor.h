@@ -51,6 +51,8 @@ int monitor_check(int argc, char **argv);
 int monitor_shrink(int argc, char **argv);
 
 /* monitor_debug.c: looking for mistakes */
+int monitor_leaks(int argc, char **argv);
+int monitor_audit(int argc, char **argv);
 int monitor_failslab(int argc, char **argv);
 int monitor_fail_page_alloc(int argc, char **argv);
 int monitor_kfence(int argc, char **argv);

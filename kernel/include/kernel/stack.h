@@ -14,6 +14,9 @@ void stack_init(void);
 u64 stack_alloc(void);
 void stack_free(u64 base);
 
+/* Calls visit for each stack that is mapped, under the stacks' lock. */
+void stack_visit(void (*visit)(void *context, u64 base, u64 pa, bool in_use), void *context);
+
 /* Whether [va, va + length) lies in one stack of the region that was ever mapped. */
 bool stack_contains(u64 va, u64 length);
 

@@ -8,6 +8,7 @@
 #include <mm/guard.h>
 #include <mm/inject.h>
 #include <mm/kmalloc.h>
+#include <mm/leak.h>
 #include <mm/lru_cache.h>
 #include <mm/memmap.h>
 #include <mm/mempool.h>

@@ -85,6 +85,18 @@ int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source allo
 bool platform_on_other_cpus(void (*fn)(void));
 
 /*
+ * Runs fn(arg) with this CPU's interrupts off while every other CPU stands still, in no one's
+ * critical section (a fast path apart): so it has the memory manager to itself. False: they cannot
+ * be held now (this CPU's interrupts are off). In threads.
+ */
+bool platform_alone(void (*fn)(void *arg), void *arg);
+
+/* Roots of a search for leaks (mm/leak.h), with the machine standing still: data, the stacks that
+ * are in use, the registers. */
+struct leak_scan;
+void platform_roots(struct leak_scan *scan);
+
+/*
  * Waiting until somebody gives something back: a list of waiting threads, guarded by the lock that
  * guards what they wait for. platform_may_wait(): this is a thread that may sleep. platform_wait()
  * releases the lock, sleeps until it is woken, and takes it again; platform_wake_one() wakes the

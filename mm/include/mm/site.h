@@ -19,6 +19,9 @@ static_assert(sizeof(struct alloc_site) == 64, "the linker section is an array o
 /* Object states below the first site's tag. */
 enum { TAG_IN_SLAB = 0, TAG_IN_MAGAZINE = 1, TAG_FIRST_SITE = 2 };
 
+/* No site's tag has this bit: the leak finder's, while it looks. */
+#define TAG_MARK 0x8000u
+
 #define ALLOC_SITE()                                                                             \
 	({                                                                                       \
 		static struct alloc_site site_ __attribute__((section("alloc_sites"), used)) = { \

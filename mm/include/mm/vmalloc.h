@@ -59,6 +59,7 @@ bool vmalloc_purge(void);
 
 struct vmalloc_stats {
 	u64 nr_areas, bytes;           /* in use, without guard pages */
+	u64 memory_bytes;              /* of those, vmalloc()'s own pages */
 	u64 nr_waiting, waiting_bytes; /* freed, until the next purge */
 	u64 nr_purges;
 };
