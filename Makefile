@@ -126,9 +126,9 @@ host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include) \
 
 PORTABLE_C := $(wildcard lib/*.c mm/*.c mm/*/*.c)
 FRAMEWORK_C := $(wildcard tests/*.c)
-UNIT_C := $(wildcard tests/model/*.c tests/unit/*_test.c)
+UNIT_C := $(wildcard tests/model/*.c tests/unit/*_test.c tests/misuse/*.c)
 KERNEL_SRC := $(wildcard boot/*.asm boot/*.c kernel/*.asm kernel/*.c kernel/*/*.c) $(PORTABLE_C) \
-	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c tests/bench/*.c)
+	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c tests/misuse/kernel/*.c tests/bench/*.c)
 HOST_MAIN_C := $(wildcard tests/host/*_main.c)
 HOST_C := $(PORTABLE_C) $(wildcard boot/*.c) $(FRAMEWORK_C) \
 	$(filter-out $(HOST_MAIN_C),$(wildcard tests/host/*.c))
@@ -307,6 +307,14 @@ test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=,
 	@$(RUN_QEMU) --expect test --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
 		--append '$(strip $(TEST_ARGS))'
 
+# The table in docs/debugging.md is what these runs print.
+misuse: $H/tests-$(HOSTCC_NAME) $K/strata32.elf ## plant every bug of tests/misuse/, host and kernel; writes the table in docs/debugging.md
+	@mkdir -p $(BUILD)/misuse
+	@$< --filter 'misuse,legal' > $(BUILD)/misuse/host || { grep '^not ok\|^#' $(BUILD)/misuse/host; exit 1; }
+	@$(RUN_QEMU) --expect test --timeout $(TIMEOUT) $(MACHINE) --kernel $K/strata32.elf \
+		--append 'test=misuse,legal' > $(BUILD)/misuse/kernel || { tail -20 $(BUILD)/misuse/kernel; exit 1; }
+	@$(PYTHON) tools/misuse-table --host $(BUILD)/misuse/host --kernel $(BUILD)/misuse/kernel --page docs/debugging.md
+
 test-boot: $K/strata32.elf $(BUILD)/strata-test.iso ## the boot matrix: direct, BIOS, UEFI, Bochs; CPUs; memory sizes
 	@$(PYTHON) tools/boot-matrix --qemu $(QEMU) --kernel $< --iso $(BUILD)/strata-test.iso \
 		--logs $(BUILD)/boots --timeout $(TIMEOUT) --only '$(BOOTS)'
@@ -462,7 +470,7 @@ help: ## this list
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: fuzz fuzz-build bench-host fragmentation plots
-.PHONY: all kernel iso run debug replay bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay \
+.PHONY: all kernel iso run debug replay bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -20,6 +20,7 @@
  */
 #include "../slab_internal.h"
 #include "blocks.h"
+#include "guard_internal.h"
 
 #include <lib/string.h>
 #include <mm/kmalloc.h>
@@ -131,10 +132,21 @@ static void add_block(void *scan, struct page *head)
 {
 	if (head->type != PAGE_ALLOCATED)
 		return;
-	if (head->flags == 0)
+	if (head->flags == 0 && !guard_is_in_pool(page_address(head)))
 		leak_add_root(scan, page_address(head),
 		              (char *)page_address(head) + (page_block_pages(head) << PAGE_SHIFT));
 	head->flags = 0;
+}
+
+/* Of the pool of guarded objects only those that live can be read. They are not judged. */
+static void add_guarded(struct leak_scan *s)
+{
+	for (u64 i = 0; guard_pool.base != NULL && i < guard_pool.stats.nr_objects; i++) {
+		const struct guard_slot *slot = &guard_pool.slots[i];
+
+		if (slot->state == SLOT_LIVE)
+			leak_add_root(s, slot->object, slot->object + slot->size);
+	}
 }
 
 /* --- every live object --- */
@@ -241,6 +253,7 @@ static void scan_all(void *scan)
 
 	s->roots(s);
 	blocks_visit(add_block, s);
+	add_guarded(s);
 	mark_rest(s);
 	site_sums_begin();
 	visit_objects(&(struct visit){s, judge});

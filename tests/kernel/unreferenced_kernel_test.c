@@ -2,6 +2,8 @@
  * The leak finder on the machine itself: nothing that the kernel uses is taken for a leak, and what
  * a test loses is found, on one CPU and on all.
  */
+#include "mm/slab_internal.h"
+
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/sync.h>
@@ -114,6 +116,35 @@ TEST(unreferenced_kernel, stacks_of_waiting_threads_are_roots)
 	thread_join(t);
 	EXPECT_EQ(report.nr_leaked, 0);
 	note_leaks();
+}
+
+/* Objects between guard pages lead to others; the guard pages between them are not touched. */
+TEST(unreferenced_kernel, guarded_objects_are_roots)
+{
+	struct guard_options options;
+	char why[GUARD_WHY_MAX];
+	void **guarded[8];
+	u64 nr_guarded = 0, nr;
+
+	ASSERT_EQ(guard_parse("1", &options, why), 0);
+	ASSERT_EQ(guard_start(&options), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(guarded); i++) {
+		(void)slab_shrink_all(); /* the next trip is a sample */
+		guarded[i] = kzalloc(LOST_SIZE, GFP_KERNEL);
+		ASSERT_NOT_NULL(guarded[i]);
+		nr_guarded += guard_owns(guarded[i]);
+		guarded[i][3] = kzalloc(LOST_SIZE, GFP_KERNEL);
+	}
+	ASSERT_EQ(leak_find(NULL, &report), 0);
+	nr = report.nr_leaked;
+	note_leaks();
+	for (unsigned i = 0; i < ARRAY_SIZE(guarded); i++) {
+		kfree(guarded[i][3]);
+		kfree(guarded[i]);
+	}
+	EXPECT_EQ(guard_stop(), 0);
+	EXPECT_EQ(nr, 0);
+	EXPECT_GE(nr_guarded, 1);
 }
 
 TEST(unreferenced_kernel, not_with_interrupts_off_on_several_cpus)
