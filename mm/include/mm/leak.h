@@ -9,7 +9,8 @@
  * address.
  *
  * Objects are those of caches and of kmalloc(), the manager's own left out. Not judged: blocks of
- * pages and vmalloc areas, which have no tags, and objects between guard pages (mm/guard.h). Ages are not kept.
+ * pages and vmalloc areas, which have no tags, and objects between guard pages (mm/guard.h). Ages
+ * are not kept.
  */
 #pragma once
 
