@@ -13,6 +13,7 @@
 #include <kernel/symbols.h>
 #include <lib/bits.h>
 #include <lib/log.h>
+#include <mm/platform.h>
 
 #define MAX_DEPTH 64
 
@@ -65,6 +66,19 @@ void backtrace_print(u64 rip, u64 rbp)
 		        (unsigned long long)rbp);
 	else if (n == MAX_DEPTH)
 		kprintf("  (cut after %u frames)\n", MAX_DEPTH);
+}
+
+/* --- For mm/platform.h --- */
+
+size_t __noinline platform_backtrace(u64 *out, size_t max)
+{
+	return backtrace_collect((u64)__builtin_frame_address(0), out, max);
+}
+
+char *platform_symbol(char buf[96], u64 va)
+{
+	(void)symbol_format(buf, 96, va - 1); /* the call, as in backtrace_print() */
+	return buf;
 }
 
 void __noinline backtrace_here(void)

@@ -9,6 +9,7 @@
 #include <kernel/cmdline.h>
 #include <lib/log.h>
 #include <lib/string.h>
+#include <mm/debug.h>
 
 #define WORD_MAX 192
 
@@ -47,8 +48,14 @@ static const struct option table[] = {
      "use no memory at or above this address (default: all)"},
     {"maxcpus", "=N", NUMBER, NO_FLAG, AT(maxcpus), 1, 256,
      "use at most this many CPUs (default: 256)"},
-    {"slab_debug", "=LIST", TEXT, NO_FLAG, AT(slab_debug), 0, 0,
-     "allocator checks that cost time: poison, redzone … (default: none)"},
+    {"slab_debug", "[=LETTERS[,CACHE…][;…]]", FLAG_AND_TEXT, AT(has_slab_debug), AT(slab_debug), 0,
+     0,
+     "allocator checks that cost time: F consistency, Z red zones, P poison, U stacks, Q "
+     "quarantine, of all caches or those named; FZPU if there are no letters (default: none)"},
+    {"init_on_alloc", "=0|1", NUMBER, NO_FLAG, AT(init_on_alloc), 0, 1,
+     "zero all memory that is allocated (default: 0)"},
+    {"init_on_free", "=0|1", NUMBER, NO_FLAG, AT(init_on_free), 0, 1,
+     "zero all memory that is freed (default: 0)"},
     {"kfence", "=INTERVAL", TEXT, NO_FLAG, AT(kfence), 0, 0,
      "guard pages for every so many-th object: 100, 100,random,objects=255 (default: none)"},
     {"failslab", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_OBJECTS]), 0, 0,
@@ -176,7 +183,7 @@ static void apply(const struct option *opt, const char *word, const char *value,
 
 static void log_option_names(void)
 {
-	char names[384];
+	char names[512];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(table) && n < sizeof(names); i++)
@@ -222,8 +229,8 @@ void cmdline_init(const struct boot_info *info)
 	if (info->cmdline_cut)
 		log_warn("command line: cut after %d characters", BOOT_CMDLINE_MAX - 1);
 	options_parse(info->cmdline, info->protocol == BOOT_MULTIBOOT1, &current);
-	if (current.slab_debug[0])
-		log_warn("command line: slab_debug has no effect: no such checks are built in");
+	mm_debug_configure(current.has_slab_debug ? current.slab_debug : NULL,
+	                   current.init_on_alloc, current.init_on_free);
 }
 
 const struct options *options(void)
@@ -234,7 +241,7 @@ const struct options *options(void)
 void cmdline_help(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		char form[40];
+		char form[48];
 
 		format_buf(form, sizeof(form), "%s%s", table[i].name, table[i].value);
 		kprintf("  %-18s %s\n", form, table[i].help);

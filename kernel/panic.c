@@ -13,6 +13,7 @@
 #include <kernel/panic.h>
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
+#include <lib/assert.h>
 #include <lib/lock_check.h>
 #include <lib/log.h>
 #include <lib/platform.h>
@@ -90,6 +91,7 @@ _Noreturn void platform_panic(const char *line)
 	u64 rbp = (u64)__builtin_frame_address(0);
 
 	enter(line);
+	panic_story();
 	kprintf("CPU %u\n  rbp %016llx  rflags %016llx\n", cpu_id(), (ull)rbp, (ull)irq_flags());
 	lock_check_print();
 	print_control_registers();

@@ -9,22 +9,51 @@
 #define PANIC_LINE_MAX 256
 
 static panic_catcher catcher;
+static panic_teller story;
+static const void *story_subject;
 
 panic_catcher panic_set_catcher(panic_catcher new_catcher)
 {
 	return __atomic_exchange_n(&catcher, new_catcher, __ATOMIC_SEQ_CST);
 }
 
-void panic(const char *fmt, ...)
+static _Noreturn void end_with(const char *fmt, va_list args) __printf(1, 0);
+static _Noreturn void end_with(const char *fmt, va_list args)
 {
 	panic_catcher catch_line = __atomic_load_n(&catcher, __ATOMIC_SEQ_CST);
 	char line[PANIC_LINE_MAX];
-	va_list args;
 
-	va_start(args, fmt);
 	vformat_buf(line, sizeof(line), fmt, args);
-	va_end(args);
 	if (catch_line)
 		catch_line(line);
 	platform_panic(line);
+}
+
+void panic(const char *fmt, ...)
+{
+	va_list args;
+
+	story = NULL; /* of a panic that a test caught */
+	va_start(args, fmt);
+	end_with(fmt, args);
+}
+
+/* Two CPUs that panic at once may tell each other's story: both are true. */
+void panic_about(panic_teller teller, const void *subject, const char *fmt, ...)
+{
+	va_list args;
+
+	story_subject = subject;
+	story = teller;
+	va_start(args, fmt);
+	end_with(fmt, args);
+}
+
+void panic_story(void)
+{
+	panic_teller teller = story;
+
+	story = NULL; /* or a panic in it would tell it again */
+	if (teller != NULL)
+		teller(story_subject);
 }

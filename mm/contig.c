@@ -102,6 +102,8 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 	page = claim_anywhere(nr_pages, align, gfp);
 	if (page == NULL)
 		page = claim_slowly(nr_pages, align, gfp);
+	if (page != NULL && page_debug_on)
+		page_debug_allocated(page, nr_pages);
 	if (page == NULL)
 		page_alloc_failed(gfp, log2_ceil(nr_pages));
 	else if (gfp & __GFP_ZERO)
@@ -161,6 +163,8 @@ static bool take_away(struct zone *z, u64 pfn, u64 nr_pages)
 		z->min_free_pages = min_u64(z->min_free_pages, z->buddy.nr_free_pages);
 	}
 	spin_unlock_irq(&z->lock, flags);
+	if (claimed && page_debug_on)
+		page_debug_forget(pfn, nr_pages);
 	return claimed;
 }
 

@@ -145,8 +145,11 @@ void cpu_pages_free(struct page *page, unsigned order)
 	struct page_stack *s = mm_this(pages)->of_zone[z->id];
 
 	if (s == always_full) {
-		bool freed = zone_free(z, page, order);
+		bool freed;
 
+		if (unlikely(page_debug_on))
+			page_debug_freed(page, 1ull << order);
+		freed = zone_free(z, page, order);
 		assert(freed);
 		irq_restore(flags);
 		return;
@@ -232,10 +235,11 @@ void cpu_pages_init(struct bootmem *boot)
 	}
 }
 
-/* What is cached here. The context's stacks are empty, or it caches nothing so far. */
+/* What is cached here. The context's stacks are empty, or it caches nothing so far. Under debugging
+ * of pages it is nothing: every request goes to page_alloc.c's slow ways. */
 static void choose_zones(struct cpu_pages *cpu)
 {
-	if (bypassed) {
+	if (bypassed || page_debug_on) {
 		cpu->zone[0] = &no_zone;
 		return;
 	}

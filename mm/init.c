@@ -170,6 +170,7 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	bootmem_finish(boot);     /* what is left … */
 	init_zones(map);          /* … becomes free blocks */
 	zone_set_marks();         /* what they keep in reserve */
+	page_debug_init();        /* if what is free is to be filled and verified */
 	cpu_pages_choose_zones(); /* a request for memory that is not there goes to the next */
 	slab_init();              /* caches for the manager's own objects */
 	kmalloc_init();           /* and for everyone's */

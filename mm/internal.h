@@ -131,6 +131,18 @@ static inline u64 zone_lock(struct zone *z)
 	return flags;
 }
 
+/* --- debug/page_debug.c: poison and zeros in pages --- */
+
+/* Looked at on slow ways alone: while it is set, the CPUs' stacks hold nothing. */
+extern bool page_debug_on; /* C */
+void page_debug_init(void);
+
+/* Verifies pages that were just allocated, and panics; before pages are freed, fills them; and
+ * those whose contents change without a free. */
+void page_debug_allocated(struct page *head, u64 nr_pages);
+void page_debug_freed(struct page *head, u64 nr_pages);
+void page_debug_forget(u64 pfn, u64 nr_pages);
+
 /* --- page_alloc.c --- */
 
 /* NULL, or why this is not a block of this order that a user may free. For any pointer. */

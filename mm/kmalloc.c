@@ -15,7 +15,7 @@
  * anywhere.
  *
  * Invariants:
- *   K1  a size class's stride is its size, and sizes ascend
+ *   K1  a size class's stride is its size (but under debugging), and sizes ascend
  *   K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums are those
  * counted
  */
@@ -31,6 +31,9 @@
 
 static struct kmem_cache class_cache[NR_CLASSES];
 struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
+
+size_t
+    kmalloc_plain_classes; /* C: requests above need a closer look; 0 when classes are debugged */
 
 /* Class 0 … 3: 16 … 64. Then each doubling (2^n, 2^(n+1)] in quarters. */
 static unsigned class_of(size_t size)
@@ -79,6 +82,15 @@ u64 kmalloc_large_objects(void)
 	return __atomic_load_n(&large_objects, __ATOMIC_RELAXED);
 }
 
+bool kmalloc_large_has_zone; /* C: the bytes behind a large one, to the end of its last page */
+
+static void large_set_bytes(struct page *head, size_t size)
+{
+	head->bytes = (u32)size;
+	if (unlikely(kmalloc_large_has_zone))
+		large_mark(head);
+}
+
 static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
 	struct page *head;
@@ -88,12 +100,18 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 	head = page_run_alloc_node(node, gfp, (u32)div_round_up(size, PAGE_SIZE));
 	if (head == NULL)
 		return NULL;
-	head->bytes = (u32)size;
+	large_set_bytes(head, size);
 	head->site = tag;
 	__atomic_store_n(&head->type, PAGE_LARGE, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
 	return page_address(head);
+}
+
+/* The bytes that may be used. */
+static size_t large_size(const struct page *head)
+{
+	return kmalloc_large_has_zone ? head->bytes : (size_t)head->nr_pages << PAGE_SHIFT;
 }
 
 /* The head of the large run that starts at the address, or NULL. Any address. */
@@ -110,6 +128,8 @@ static __noinline void free_large(const void *p)
 	struct page *head = large_of(p);
 	u8 large = PAGE_LARGE;
 
+	if (unlikely(kmalloc_large_has_zone) && head != NULL)
+		large_verify(head);
 	if (head == NULL || !__atomic_compare_exchange_n(&head->type, &large, PAGE_ALLOCATED, false,
 	                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		slab_bad_free("kfree", NULL, p);
@@ -160,12 +180,32 @@ static bool must_lie_low(gfp_t gfp)
 	return (gfp & (__GFP_DMA | __GFP_DMA32)) != 0;
 }
 
+/* The size class under debugging that serves such a request, or NULL. */
+static struct kmem_cache *debugged_class(size_t size)
+{
+	struct kmem_cache *c = kmalloc_cache[(size - 1) / 16];
+
+	return c->debug != 0 ? c : NULL;
+}
+
+/* Above the plain classes, or low. */
+static void *alloc_unusual(size_t size, gfp_t gfp, u32 tag)
+{
+	struct kmem_cache *c;
+
+	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
+		return alloc_large(size, gfp, mm_this(pages)->node, tag);
+	c = debugged_class(size);
+	return c != NULL ? slab_debug_alloc(c, gfp, tag, size, ANY_NODE)
+	                 : kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
+}
+
 static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 {
 	if (size == 0)
 		return ZERO_SIZE_PTR;
-	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
-		return alloc_large(size, gfp, mm_this(pages)->node, tag);
+	if (size > kmalloc_plain_classes || must_lie_low(gfp))
+		return alloc_unusual(size, gfp, tag);
 	return kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
 }
 
@@ -209,6 +249,9 @@ void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
 		return ZERO_SIZE_PTR;
 	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
 		p = alloc_large(size, gfp, node, tag);
+	else if (debugged_class(size) != NULL)
+		p = slab_debug_alloc(debugged_class(size), gfp, tag, size,
+		                     slab_has_nodes ? node : ANY_NODE);
 	else
 		p = kmem_cache_alloc_node_tag(kmalloc_cache[(size - 1) / 16], gfp, node, tag);
 	return p;
@@ -246,6 +289,15 @@ __mm_fast void kfree(const void *p)
 		kfree_slowly(p);
 }
 
+/* A live object under debugging, of anyone's but the manager's. Any address. */
+static bool is_debugged_object(const void *p)
+{
+	struct slab_object_info info;
+
+	return slab_object_of(p, &info) && info.offset == 0 && info.cache->debug != 0 &&
+	       info.tag >= TAG_FIRST_SITE;
+}
+
 /* `freed` is what to call it when the object is not live. */
 static __noinline size_t usable_size_slowly(const char *who, const char *freed, const void *p)
 {
@@ -258,10 +310,12 @@ static __noinline size_t usable_size_slowly(const char *who, const char *freed, 
 		return guard_size(p);
 	head = large_of(p);
 	if (head != NULL)
-		return (size_t)head->nr_pages << PAGE_SHIFT;
+		return large_size(head);
+	if (is_debugged_object(p))
+		return slab_debug_size(slab_of(p), p);
 	if (!slab_object_of(p, &info) || info.offset != 0 || info.cache->flags & SLAB_INTERNAL)
 		slab_bad_free(who, NULL, p);
-	panic("%s: %s object=%p cache=%s", who, freed, p, info.cache->name);
+	panic_about(report_story, p, "%s: %s object=%p cache=%s", who, freed, p, info.cache->name);
 }
 
 /* A live object of anyone's but the manager's, with its tag and size. Any address. */
@@ -305,13 +359,24 @@ void kfree_sensitive(const void *p)
  * it is. */
 static bool fits_in_place(const void *p, size_t old, size_t size)
 {
+	struct slab *s = slab_of(p);
+
 	if (size == 0)
 		return false;
+	if (s != NULL && s->cache->debug != 0) {
+		if (kmalloc_class_size(size) != s->cache->size)
+			return false;
+		slab_debug_resize(s, (void *)p, size);
+		return true;
+	}
 	if (old <= KMALLOC_MAX_CLASS)
 		return kmalloc_class_size(size) == old;
-	if (size <= KMALLOC_MAX_CLASS || div_round_up(size, PAGE_SIZE) << PAGE_SHIFT != old)
+	if (size <= KMALLOC_MAX_CLASS ||
+	    div_round_up(size, PAGE_SIZE) != div_round_up(old, PAGE_SIZE))
 		return false;
-	large_of(p)->bytes = (u32)size;
+	if (kmalloc_large_has_zone)
+		large_verify(large_of(p));
+	large_set_bytes(large_of(p), size);
 	return true;
 }
 
@@ -377,6 +442,8 @@ void kmalloc_init(void)
 	char name[32];
 
 	large_pages = large_objects = 0;
+	kmalloc_large_has_zone = mm_debug_letters("kmalloc-large") & DEBUG_RED_ZONE;
+	kmalloc_plain_classes = KMALLOC_MAX_CLASS;
 	for (unsigned i = 0; i < NR_CLASSES; i++) {
 		struct kmem_cache *c = &class_cache[i];
 
@@ -384,6 +451,8 @@ void kmalloc_init(void)
 		if (cache_setup(c, name, class_size(i), class_align(i), SLAB_STATIC, NULL) != 0)
 			panic("kmalloc: no memory for the cache %s", name);
 		cache_enlist(c);
+		if (c->debug != 0)
+			kmalloc_plain_classes = 0;
 	}
 	for (size_t size = 16; size <= KMALLOC_MAX_CLASS; size += 16)
 		kmalloc_cache[(size - 1) / 16] = &class_cache[class_of(size)];
@@ -410,7 +479,8 @@ const char *kmalloc_check(void)
 	struct large_sums sums = {0};
 
 	for (unsigned i = 0; i < NR_CLASSES; i++)
-		if (class_cache[i].stride != class_size(i) ||
+		if (class_cache[i].size != class_size(i) ||
+		    (class_cache[i].debug == 0 && class_cache[i].stride != class_size(i)) ||
 		    (i != 0 && class_size(i) <= class_size(i - 1)))
 			return "K1: a size class is not as large as its size";
 	visit_large(check_large, &sums);

@@ -110,6 +110,8 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 	page = take_from_any(node, gfp, order, nr_pages);
 	if (unlikely(page == NULL))
 		page = take_slowly(node, gfp, order, nr_pages);
+	if (page != NULL && unlikely(page_debug_on))
+		page_debug_allocated(page, page_block_pages(page));
 	if (page != NULL && (gfp & __GFP_ZERO))
 		memset(page_address(page), 0, page_block_pages(page) << PAGE_SHIFT);
 	return page;
@@ -196,6 +198,8 @@ static __noinline __cold _Noreturn void refuse(const struct page *page, unsigned
  * The zone checks the rest under its lock, so that of two frees that race only one goes through. */
 static __noinline void free_large(struct page *page, unsigned order)
 {
+	if (unlikely(page_debug_on) && page_free_fault(page, order) == NULL)
+		page_debug_freed(page, 1ull << order);
 	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN ||
 	             page_lookup(page_to_pfn(page)) == NULL || page->zone >= MAX_ZONES ||
 	             !zone_free(page_zone(page), page, order)))
@@ -268,6 +272,8 @@ struct page *page_run_alloc(gfp_t gfp, u32 nr_pages)
 
 void page_run_free(struct page *head, u32 nr_pages)
 {
+	if (unlikely(page_debug_on))
+		page_debug_freed(head, nr_pages);
 	zone_free_run(page_zone(head), head, nr_pages);
 }
 

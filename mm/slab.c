@@ -324,7 +324,7 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 	u64 start = (u64)page_address(head);
 
 	memset(s, 0, c->record_bytes);
-	s->base = c->record_cache ? start : start + align_up(c->record_bytes, 16);
+	s->base = c->record_cache ? start + c->lead : start + align_up(c->record_bytes, 16);
 	s->reciprocal = c->reciprocal;
 	s->cpu = cpu_objects_for_free(c);
 	s->cache = c;
@@ -336,7 +336,7 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 /* The end of its pages. */
 static u64 slab_end(const struct slab *s)
 {
-	return align_down(s->base, PAGE_SIZE) + ((u64)s->nr_pages << PAGE_SHIFT);
+	return slab_start(s) + ((u64)s->nr_pages << PAGE_SHIFT);
 }
 
 /* Makes a slab of these pages. False: no memory for its record, or no pages. */
@@ -355,6 +355,8 @@ static bool grow_with(struct kmem_cache *c, gfp_t gfp, struct page *head)
 	record_init(c, s, head);
 	for (u32 i = 0; c->ctor != NULL && i < c->nr_objects; i++)
 		c->ctor(slab_object(c, s, i));
+	if (c->debug != 0)
+		slab_debug_enter(c, s);
 	platform_poison((void *)s->base, slab_end(s) - s->base);
 	pages_enter_slab(head, c->nr_pages, s);
 
@@ -391,9 +393,11 @@ u64 slab_release(struct kmem_cache *c, struct list *surplus)
 
 	while (!list_is_empty(surplus)) {
 		struct slab *s = list_first(surplus, struct slab, link);
-		struct page *head = virt_to_page((void *)align_down(s->base, PAGE_SIZE));
+		struct page *head = virt_to_page((void *)slab_start(s));
 
 		list_remove(&s->link);
+		if (c->debug != 0)
+			slab_debug_leave(c, s);
 		pages += s->nr_pages;
 		platform_unpoison((void *)s->base, slab_end(s) - s->base);
 		pages_leave_slab(head, s->nr_pages);

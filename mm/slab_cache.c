@@ -37,6 +37,18 @@ struct kmem_cache *slab_record_cache(u32 bytes)
 	return NULL;
 }
 
+/* What is zeroed on free needs no more than the flag. A constructor's work is never overwritten. */
+static void choose_debugging(struct kmem_cache *c)
+{
+	unsigned letters = mm_debug_letters(c->name);
+
+	if ((letters & DEBUG_ZERO_FREE) && c->ctor == NULL)
+		c->flags |= SLAB_ZERO_ON_FREE;
+	if (c->ctor != NULL)
+		letters &= ~(unsigned)DEBUG_ZERO_ALLOC;
+	c->debug = letters & ~(unsigned)DEBUG_ZERO_FREE;
+}
+
 int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
                 void (*ctor)(void *))
 {
@@ -47,6 +59,8 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 	c->stride = (u32)align_up(max_u64(size, SLAB_MIN_STRIDE), c->align);
 	c->flags = flags;
 	c->ctor = ctor;
+	if (!(flags & (SLAB_INTERNAL | SLAB_NO_DEBUG)))
+		choose_debugging(c);
 	c->magic = CACHE_MAGIC;
 	spin_init(&c->lock, "slab cache");
 	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
@@ -55,6 +69,8 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 		return -EINVAL;
 	slab_set_grades(c);
 	c->cpu = c->hot = cpu_objects_none;
+	if (c->debug != 0)
+		return slab_debug_create(c) ? 0 : -ENOMEM;
 	return flags & SLAB_NO_MAGAZINE || cpu_objects_create(c) ? 0 : -ENOMEM;
 }
 
@@ -187,6 +203,7 @@ int kmem_cache_destroy(struct kmem_cache *c)
 	end_claim(c, true);
 	cpu_objects_destroy(c);
 	guard_forget_cache(c);
+	slab_debug_destroy(c);
 	c->magic = 0;
 	kmem_cache_free(&cache_cache, c);
 	return 0;
@@ -343,6 +360,7 @@ void slab_init(void)
 	list_init(&cache_list);
 	bypassed = false;
 	slab_kept_init();
+	stack_depot_init();
 	slab_has_nodes = mm_nr_nodes() > 1;
 	cpu_objects_init();
 	for (unsigned i = 0; i < ARRAY_SIZE(record_sizes); i++) {

@@ -14,6 +14,8 @@
  *       that is full or empty
  *   S9  the depot's lists are as long as it says; nr_magazines is the contexts' and the depot's
  *   S10 what the depots keep, together, is the sum over the caches
+ * What waits in quarantine counts as in a magazine. D1 and D2 of caches under debugging:
+ * debug/slab_debug.c.
  */
 #include "slab_internal.h"
 
@@ -72,17 +74,22 @@ void slab_bad_free(const char *who, const struct kmem_cache *c, const void *obje
 	struct slab_object_info info;
 
 	if (!slab_object_of(object, &info))
-		panic("%s: %s address=%p cache=%s", who, kind_of_memory(object), object, name);
+		panic_about(report_story, object, "%s: %s address=%p cache=%s", who,
+		            kind_of_memory(object), object, name);
 	if (info.cache->flags & SLAB_INTERNAL && info.cache != c)
-		panic("%s: memory of the allocator itself address=%p cache=%s", who, object,
-		      info.cache->name);
+		panic_about(report_story, object,
+		            "%s: memory of the allocator itself address=%p cache=%s", who, object,
+		            info.cache->name);
 	if (c != NULL && info.cache != c)
-		panic("%s: wrong cache object=%p cache=%s owner=%s", who, object, name,
-		      info.cache->name);
+		panic_about(report_story, object, "%s: wrong cache object=%p cache=%s owner=%s",
+		            who, object, name, info.cache->name);
 	if (info.offset != 0)
-		panic("%s: not the start of an object address=%p object=%p offset=%lu cache=%s",
-		      who, object, info.object, info.offset, info.cache->name);
-	panic("%s: double free object=%p cache=%s", who, object, info.cache->name);
+		panic_about(
+		    report_story, object,
+		    "%s: not the start of an object address=%p object=%p offset=%lu cache=%s", who,
+		    object, info.object, info.offset, info.cache->name);
+	panic_about(report_story, object, "%s: double free object=%p cache=%s", who, object,
+	            info.cache->name);
 }
 
 /* --- sums --- */
@@ -189,10 +196,11 @@ struct slab_sums {
 
 static const char *check_pages(const struct kmem_cache *c, const struct slab *s)
 {
-	const struct page *head = virt_to_page((void *)align_down(s->base, PAGE_SIZE));
+	const struct page *head;
 
 	if (s->cache != c || s->nr_pages != c->nr_pages)
 		return "S4: a slab's record does not lead to its cache";
+	head = virt_to_page((void *)slab_start(s));
 	for (u32 i = 0; i < c->nr_pages; i++)
 		if (head[i].type != PAGE_SLAB || head[i].slab != s)
 			return "S4: a page of a slab does not lead to its record";
@@ -232,6 +240,14 @@ static const char *check_slab(const struct kmem_cache *c, struct slab *s, u8 lis
 	return fault ? fault : check_objects(c, s, sums);
 }
 
+const char *slab_check_one_locked(const struct kmem_cache *c, struct slab *s)
+{
+	struct slab_sums sums = {0};
+
+	spin_assert_held(&c->lock);
+	return check_slab(c, s, s->list, &sums);
+}
+
 static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_sums *sums)
 {
 	const struct list *head = &c->slabs[list];
@@ -253,7 +269,30 @@ static const char *check_list(const struct kmem_cache *c, u8 list, struct slab_s
 	return NULL;
 }
 
-/* Takes what it holds off the sums, so that both must end at 0 (S6). */
+/* An object in a magazine: takes it off the sums, so that both must end at 0 (S6). */
+static const char *check_cached(const struct kmem_cache *c, const struct magazine_slot *slot,
+                                struct slab_sums *sums)
+{
+	struct slab_object_info info;
+
+	if (!slab_object_of(slot->object, &info) || info.cache != c || info.offset != 0)
+		return "S5: a magazine holds what is no object of its cache";
+	if (slot->tag != &slab_of(info.object)->tag[info.index] || info.tag != TAG_IN_MAGAZINE)
+		return "S5: an object in a magazine has a wrong tag";
+	sums->nr_cached--;
+	sums->cached_tags -= (u64)slot->tag;
+	return NULL;
+}
+
+static const char *check_quarantine(const struct kmem_cache *c, struct slab_sums *sums)
+{
+	const char *fault = NULL;
+
+	for (u32 i = 0; i < quarantine_count(c) && fault == NULL; i++)
+		fault = check_cached(c, quarantine_at(c->quarantine, i), sums);
+	return fault;
+}
+
 static const char *check_magazine(const struct kmem_cache *c, const struct magazine *m, u64 nr,
                                   struct slab_sums *sums)
 {
@@ -262,16 +301,10 @@ static const char *check_magazine(const struct kmem_cache *c, const struct magaz
 	if (m->slot[0].object != NULL || *m->slot[0].tag != TAG_IN_SLAB)
 		return "S5: a magazine's bottom is not that of one";
 	for (u64 i = 1; i <= nr; i++) {
-		struct slab_object_info info;
+		const char *fault = check_cached(c, &m->slot[i], sums);
 
-		if (!slab_object_of(m->slot[i].object, &info) || info.cache != c ||
-		    info.offset != 0)
-			return "S5: a magazine holds what is no object of its cache";
-		if (m->slot[i].tag != &slab_of(info.object)->tag[info.index] ||
-		    info.tag != TAG_IN_MAGAZINE)
-			return "S5: an object in a magazine has a wrong tag";
-		sums->nr_cached--;
-		sums->cached_tags -= (u64)m->slot[i].tag;
+		if (fault)
+			return fault;
 	}
 	sums->nr_magazines++;
 	return NULL;
@@ -319,6 +352,8 @@ static const char *check_magazines(const struct kmem_cache *c, struct slab_sums 
 		fault = check_depot_list(c, c->depot.full, c->depot.nr_full, c->capacity, sums);
 	if (fault == NULL)
 		fault = check_depot_list(c, c->depot.empty, c->depot.nr_empty, 0, sums);
+	if (fault == NULL)
+		fault = check_quarantine(c, sums);
 	if (fault != NULL)
 		return fault;
 	if (sums->nr_cached != 0 || sums->cached_tags != 0)
@@ -328,7 +363,7 @@ static const char *check_magazines(const struct kmem_cache *c, struct slab_sums 
 	           : "S9: magazines are missing, or there are too many";
 }
 
-static const char *check_locked(const struct kmem_cache *c)
+static const char *check_locked(struct kmem_cache *c)
 {
 	struct slab_sums sums = {0};
 	const char *fault = NULL;
@@ -343,7 +378,7 @@ static const char *check_locked(const struct kmem_cache *c)
 	if (sums.nr_slabs != c->nr_slabs || sums.nr_free != c->nr_free ||
 	    sums.nr_empty != c->nr_empty)
 		return "S7: a cache's sums are not those over its slabs";
-	return NULL;
+	return c->debug != 0 ? slab_debug_check_locked(c) : NULL;
 }
 
 const char *kmem_cache_check(struct kmem_cache *c)

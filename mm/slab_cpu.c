@@ -48,6 +48,8 @@ __noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size
 
 	if (unlikely(c->magic != CACHE_MAGIC))
 		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
+	if (unlikely(c->debug != 0))
+		return slab_debug_alloc(c, gfp, tag, size, ANY_NODE);
 	if (inject_fails_object(c, gfp, tag))
 		return NULL;
 	guarded = guard_alloc(c, tag, size);
@@ -169,10 +171,15 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 		guard_free(who, c, object);
 		return;
 	}
-	if (tag == NULL || (c != NULL ? s->cache != c : (s->cache->flags & SLAB_INTERNAL) != 0) ||
-	    !retire(tag))
+	if (tag == NULL || (c != NULL ? s->cache != c : (s->cache->flags & SLAB_INTERNAL) != 0))
 		slab_bad_free(who, c, object);
 	c = s->cache;
+	if (unlikely(c->debug != 0)) {
+		slab_debug_free(who, s, object);
+		return;
+	}
+	if (!retire(tag))
+		slab_bad_free(who, c, object);
 	if (c->flags & SLAB_ZERO_ON_FREE)
 		memset(object, 0, c->size);
 	platform_poison(object, c->size);

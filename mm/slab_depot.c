@@ -312,6 +312,8 @@ void depot_give_back(struct kmem_cache *c)
 
 void magazine_flush(struct kmem_cache *c, bool all_cpus)
 {
+	if (c->debug != 0)
+		(void)slab_debug_drain(c);
 	if (c->capacity == 0)
 		return;
 	if (!all_cpus)
@@ -323,7 +325,7 @@ void magazine_flush(struct kmem_cache *c, bool all_cpus)
 
 u64 magazine_objects(const struct kmem_cache *c)
 {
-	u64 nr = (u64)c->depot.nr_full * c->capacity;
+	u64 nr = (u64)c->depot.nr_full * c->capacity + quarantine_count(c);
 
 	for (unsigned i = 0; c->capacity != 0 && i < mm_nr_contexts(); i++)
 		nr += cpu_objects_count(cpu_objects_of(c, i));

@@ -8,6 +8,8 @@
 
 #include <lib/bitmap.h>
 #include <lib/race.h>
+#include <mm/debug.h>
+#include <mm/report.h>
 
 /*
  * The record of a slab: off the slab (but for the caches that hold the records themselves), found
@@ -87,7 +89,8 @@ static_assert(sizeof(struct cpu_objects) == CONTEXT_STRIDE, "mm_this(offset) lea
 #define SLAB_INTERNAL 0x100u /* the memory manager's own */
 #define SLAB_ON_SLAB 0x200u  /* the record lies at the start of the slab itself */
 #define SLAB_STATIC 0x400u   /* cannot be destroyed */
-#define SLAB_PUBLIC_FLAGS (SLAB_HWCACHE_ALIGN | SLAB_ZERO_ON_FREE | SLAB_NO_MAGAZINE)
+#define SLAB_PUBLIC_FLAGS \
+	(SLAB_HWCACHE_ALIGN | SLAB_ZERO_ON_FREE | SLAB_NO_MAGAZINE | SLAB_NO_DEBUG)
 
 /* Full and empty magazines between the CPUs and the slabs. L */
 struct depot {
@@ -115,6 +118,10 @@ struct kmem_cache {
 	u32 bits_offset;  /* C: of a slab's bits in its record */
 	u32 record_bytes; /* C */
 	u32 nr_magazines; /* A: the contexts' and the depot's */
+	u32 debug;        /* C: enum debug_letter; not 0: no magazines, and debug/slab_debug.c */
+	u32 lead;         /* C: bytes before a slab's first object, under debugging */
+	u32 left_zone;    /* C: of them, and before each object, that are its left red zone */
+	u32 debug_offset; /* C: of the struct object_debugs in a slab's record */
 	u64 reciprocal;   /* C */
 	void (*ctor)(void *object);      /* C */
 	struct kmem_cache *record_cache; /* C: where the records come from; NULL when on the slab */
@@ -125,6 +132,7 @@ struct kmem_cache {
 	u32 list_at[NR_SLAB_LISTS + 1];   /* C: free objects from which on slabs[i] is right */
 	u64 nr_slabs, nr_empty;           /* L */
 	u64 nr_free;                      /* L: objects in slabs, the sum of their nr_free */
+	struct quarantine *quarantine;    /* C; L what it holds. NULL: none */
 	struct depot depot;               /* L */
 	struct list link; /* the list of caches; this and the next two under its lock */
 	u32 nr_walks;     /* of that list, that stand here */
@@ -142,6 +150,12 @@ static inline u32 slab_nr_free(const struct kmem_cache *c, const struct slab *s)
 static inline u64 *slab_bits(const struct kmem_cache *c, struct slab *s)
 {
 	return (u64 *)((char *)s + c->bits_offset);
+}
+
+/* Where its pages begin. */
+static inline u64 slab_start(const struct slab *s)
+{
+	return align_down(s->base - s->cache->lead, PAGE_SIZE);
 }
 
 static inline void *slab_object(const struct kmem_cache *c, const struct slab *s, u32 index)
@@ -338,7 +352,97 @@ void guard_sum_sites(const struct kmem_cache *c);
 /* It is destroyed; no object of it lives. */
 void guard_forget_cache(const struct kmem_cache *c);
 
+/* --- debug/slab_debug.c: caches with c->debug --- */
+
+/* What debugging keeps of each object, in its slab's record. L */
+struct object_debug {
+	union {
+		u32 size; /* as asked for, while it is live and after that */
+		u32 sum;  /* of a free object's contents, in caches with a constructor */
+	};
+	u32 alloc_stack, free_stack; /* in the stack depot; 0: not kept */
+	u16 last_tag;                /* of the call site that allocated it; 0: never was */
+	u8 alloc_cpu, free_cpu;
+};
+
+static_assert(sizeof(struct object_debug) == 16, "a record has room for SLAB_DEBUG_OBJECTS");
+
+#define SLAB_DEBUG_OBJECTS 60 /* a slab, at most */
+#define RED_ZONE_MIN 16       /* both sides together */
+#define ANY_NODE MAX_NODES
+
+static inline struct object_debug *slab_object_debug(const struct kmem_cache *c, struct slab *s,
+                                                     u32 index)
+{
+	return (struct object_debug *)((char *)s + c->debug_offset) + index;
+}
+
+/* Fits the cache for its letters; false: no memory. And the end. */
+bool slab_debug_create(struct kmem_cache *c);
+void slab_debug_destroy(struct kmem_cache *c);
+
+/* Instead of slab_alloc_slowly() and the rest of slab_free_slowly(). size: what was asked for, 0
+ * for what the call site says, or else the cache's. The object starts at the address. */
+void *slab_debug_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size, unsigned node);
+void slab_debug_free(const char *who, struct slab *s, void *object);
+
+/* All of a new slab's objects are free; and still untouched, before its pages go. */
+void slab_debug_enter(struct kmem_cache *c, struct slab *s);
+void slab_debug_leave(struct kmem_cache *c, struct slab *s);
+
+/* The bytes of a live object that may be used; and another number of them, in the same slot. */
+size_t slab_debug_size(struct slab *s, const void *object);
+void slab_debug_resize(struct slab *s, void *object, size_t size);
+
+/* Gives what waits back to the slabs. False: nothing waited. No lock held. */
+bool slab_debug_drain(struct kmem_cache *c);
+
+/* NULL, or "D1: …". L */
+const char *slab_debug_check_locked(struct kmem_cache *c);
+
+/* --- debug/stack_depot.c --- */
+
+/* Takes the depot's memory, once at boot, if anything has the letter U. */
+void stack_depot_init(void);
+
+/* --- debug/large_debug.c: the zone behind a large kmalloc, to the end of its last page --- */
+
+void large_mark(struct page *head);
+void large_verify(const struct page *head);
+
+/* --- kmalloc.c: what tests of debugging change --- */
+
+extern size_t kmalloc_plain_classes;
+extern bool kmalloc_large_has_zone;
+
+/* --- debug/quarantine.c --- */
+
+/* Freed objects in the order in which they came, a page of slots. L */
+#define QUARANTINE_SLOTS 255u
+
+struct quarantine {
+	u32 first, nr, limit; /* limit: of nr, C */
+	struct magazine_slot slot[QUARANTINE_SLOTS];
+};
+
+bool quarantine_create(struct kmem_cache *c);
+void quarantine_destroy(struct kmem_cache *c);
+
+/* Puts one in and takes the oldest out: false when there is room enough without. */
+bool quarantine_exchange(struct quarantine *q, struct magazine_slot in, struct magazine_slot *out);
+bool quarantine_take(struct quarantine *q, struct magazine_slot *out);
+const struct magazine_slot *quarantine_at(const struct quarantine *q, u32 i);
+
+/* How many objects wait. */
+static inline u64 quarantine_count(const struct kmem_cache *c)
+{
+	return c->quarantine != NULL ? c->quarantine->nr : 0;
+}
+
 /* --- slab_check.c --- */
+
+/* NULL, or what is wrong with this slab's record: "S1: …". L */
+const char *slab_check_one_locked(const struct kmem_cache *c, struct slab *s);
 
 /* Names what is wrong with freeing this address, and panics. `who` is the function that was called.
  */

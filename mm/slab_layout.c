@@ -90,14 +90,57 @@ static bool off_slab_layout(struct kmem_cache *c)
 	       try_layout(c, (u32)div_round_up(c->stride, PAGE_SIZE));
 }
 
+/* So many pages, few enough objects that one record holds what is kept of each. */
+static void cut_debugged(struct kmem_cache *c, u32 nr_pages)
+{
+	c->nr_pages = nr_pages;
+	c->nr_objects =
+	    (u32)min_u64(((nr_pages << PAGE_SHIFT) - c->lead) / c->stride, SLAB_DEBUG_OBJECTS);
+	c->nr_slots = c->nr_objects;
+	c->debug_offset = (u32)align_up(record_bytes(c->nr_objects, c->nr_slots), sizeof(u64));
+	c->record_bytes = c->debug_offset + c->nr_objects * (u32)sizeof(struct object_debug);
+	c->record_cache = slab_record_cache(c->record_bytes);
+}
+
+/*
+ * Under debugging, bytes count less than what they tell. Between two objects lie the right red zone
+ * of one and then the left one of the next, half each; before the first, its left zone. A free
+ * always takes the long way: with the reciprocal 0 no address starts a slot (slab.c, 3).
+ */
+static bool debug_layout(struct kmem_cache *c)
+{
+	enum { WANTED_OBJECTS = 8, MAX_ORDER_PAGES = 8 };
+
+	c->lead = c->left_zone = 0;
+	if (c->debug & DEBUG_RED_ZONE) {
+		c->stride =
+		    (u32)align_up(max_u64(c->size, SLAB_MIN_STRIDE) + RED_ZONE_MIN, c->align);
+		c->left_zone = (c->stride - c->size) / 2 & ~7u;
+		c->lead = (u32)align_up(c->left_zone, c->align);
+	}
+	for (u32 pages = 1; pages <= MAX_ORDER_PAGES; pages *= 2) {
+		cut_debugged(c, pages);
+		if (c->nr_objects >= WANTED_OBJECTS)
+			return c->record_cache != NULL;
+	}
+	cut_debugged(c, (u32)div_round_up(c->lead + c->stride, PAGE_SIZE));
+	return c->record_cache != NULL;
+}
+
 bool cache_layout(struct kmem_cache *c)
 {
-	if (c->flags & SLAB_ON_SLAB)
+	bool has_layout = true;
+
+	if (c->debug != 0)
+		has_layout = debug_layout(c);
+	else if (c->flags & SLAB_ON_SLAB)
 		on_slab_layout(c);
-	else if (!off_slab_layout(c))
+	else
+		has_layout = off_slab_layout(c);
+	if (!has_layout)
 		return false;
 	c->bits_offset = bits_offset(c->nr_objects, c->nr_slots);
-	c->reciprocal = c->flags & SLAB_ON_SLAB ? 0 : UINT64_MAX / c->stride + 1;
+	c->reciprocal = c->flags & SLAB_ON_SLAB || c->debug ? 0 : UINT64_MAX / c->stride + 1;
 	return true;
 }
 

@@ -103,9 +103,12 @@ void *kmem_cache_alloc_node_tag(struct kmem_cache *c, gfp_t gfp, unsigned node, 
 		return kmem_cache_alloc_tag(c, gfp, tag);
 	if (c->magic != CACHE_MAGIC)
 		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
-	if (inject_fails_object(c, gfp, tag))
+	if (c->debug != 0)
+		object = slab_debug_alloc(c, gfp & ~__GFP_ZERO, tag, 0, node);
+	else if (inject_fails_object(c, gfp, tag))
 		return NULL;
-	object = alloc_on(c, gfp & ~__GFP_ZERO, node, tag);
+	else
+		object = alloc_on(c, gfp & ~__GFP_ZERO, node, tag);
 	if (object != NULL && (gfp & __GFP_ZERO)) {
 		assert(c->ctor == NULL); /* zeroing would undo the constructor */
 		memset(object, 0, c->size);

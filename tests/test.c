@@ -40,6 +40,8 @@ extern const struct test *const __stop_strata_tests[] __attribute__((weak));
 extern __typeof__(test_usage_now) test_usage_now __attribute__((weak));
 extern __typeof__(test_state_check) test_state_check __attribute__((weak));
 
+extern __typeof__(test_not_applicable) test_not_applicable __attribute__((weak));
+
 static struct {
 	const struct test *current;
 	const char *skip_reason;
@@ -430,7 +432,10 @@ int test_run_all(const char *pattern, u64 seed)
 			continue;
 		full_name(*t, name);
 		begin_test(*t, name);
-		run_test(*t);
+		if (test_not_applicable)
+			run.skip_reason = test_not_applicable(name);
+		if (!run.skip_reason)
+			run_test(*t);
 		report_result(++number, name);
 		run.current = NULL;
 	}

@@ -81,8 +81,9 @@ struct test_usage {
 	u64 pages, objects;
 };
 void test_usage_now(struct test_usage *out);
-const char *test_state_check(void); /* NULL, or the broken invariant */
-u64 test_pages_kept(void);          /* of the pages in use: what the machine never gives back */
+const char *test_state_check(void);                     /* NULL, or the broken invariant */
+const char *test_not_applicable(const char *full_name); /* why this machine has no use for it */
+u64 test_pages_kept(void); /* of the pages in use: what the machine never gives back */
 
 /* --- below: what the macros are made of --- */
 

@@ -4,6 +4,7 @@
  * matched, 37 a panic or a sanitizer's report.
  */
 #include <lib/platform.h>
+#include <mm/debug.h>
 #include <mm/mm.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
@@ -18,9 +19,9 @@
 enum { STATUS_PASSED, STATUS_FAILED, STATUS_USAGE };
 
 static struct {
-	const char *filter;
+	const char *filter, *slab_debug;
 	u64 seed, mem;
-	bool list;
+	bool list, init_on_alloc, init_on_free;
 } options = {.mem = MEM_DEFAULT};
 
 static void print_help(const char *program)
@@ -33,6 +34,10 @@ static void print_help(const char *program)
 	    "  --seed N          the seed of the random tests (default: a random one, printed)\n"
 	    "  --mem SIZE        memory of the machine, %llu M or more; K, M, G, T (default: "
 	    "%lluM)\n"
+	    "  --slab-debug TEXT checks in the allocators, as the kernel's slab_debug= "
+	    "(FZPUQ;...)\n"
+	    "  --init-on-alloc   zero all memory that is allocated\n"
+	    "  --init-on-free    zero all memory that is freed\n"
 	    "  --list            print the names of the tests, run none\n"
 	    "  --quiet           without the memory manager's log\n"
 	    "  --help            this text\n",
@@ -61,6 +66,8 @@ static bool set_option(const char *name, const char *value)
 		options.filter = value;
 	else if (strcmp(name, "--seed") == 0)
 		options.seed = read_number(name, value, false);
+	else if (strcmp(name, "--slab-debug") == 0)
+		options.slab_debug = value;
 	else if (strcmp(name, "--mem") == 0)
 		options.mem = read_number(name, value, true);
 	else
@@ -76,6 +83,10 @@ static void read_options(int argc, char **argv)
 			exit(STATUS_PASSED);
 		} else if (strcmp(argv[i], "--list") == 0) {
 			options.list = true;
+		} else if (strcmp(argv[i], "--init-on-alloc") == 0) {
+			options.init_on_alloc = true;
+		} else if (strcmp(argv[i], "--init-on-free") == 0) {
+			options.init_on_free = true;
 		} else if (strcmp(argv[i], "--quiet") == 0) {
 			host_log_level = 0;
 		} else if (i + 1 == argc || !set_option(argv[i], argv[i + 1])) {
@@ -108,6 +119,7 @@ int main(int argc, char **argv)
 	if (options.list)
 		return test_list(options.filter) > 0 ? STATUS_PASSED : STATUS_USAGE;
 
+	mm_debug_configure(options.slab_debug, options.init_on_alloc, options.init_on_free);
 	host_machine_boot_pc(options.mem);
 	result = test_run_all(options.filter, options.seed);
 	test_totals(&totals);

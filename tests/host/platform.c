@@ -3,12 +3,15 @@
  * 37, as it ends QEMU in the kernel. A sanitizer's report is a panic too, so it ends with the same
  * status.
  */
+#define _GNU_SOURCE
+#include <lib/assert.h>
 #include <lib/platform.h>
 #include <mm/context.h>
 #include <mm/platform.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -125,6 +128,49 @@ void platform_reclaim_wanted(void)
 	__atomic_add_fetch(&host_reclaim_wanted, 1, __ATOMIC_RELAXED);
 }
 
+/* The end of this thread's stack. */
+static u64 stack_end(void)
+{
+	static _Thread_local u64 end;
+	pthread_attr_t attr;
+	void *base;
+	size_t size;
+
+	if (end == 0 && pthread_getattr_np(pthread_self(), &attr) == 0) {
+		pthread_attr_getstack(&attr, &base, &size);
+		pthread_attr_destroy(&attr);
+		end = (u64)base + size;
+	}
+	return end;
+}
+
+/* By frame pointers, which the C library's own functions do not keep: the walk ends there. */
+__noinline __no_asan size_t platform_backtrace(u64 *out, size_t max)
+{
+	const u64 *frame = __builtin_frame_address(0);
+	u64 end = stack_end();
+	size_t n = 0;
+
+	while (n < max && (u64)(frame + 2) <= end && (u64)frame % sizeof(u64) == 0) {
+		const u64 *caller = (const u64 *)frame[0];
+
+		if (frame[1] == 0)
+			break;
+		out[n++] = frame[1];
+		if (caller <= frame)
+			break;
+		frame = caller;
+	}
+	return n;
+}
+
+/* For addr2line. */
+char *platform_symbol(char buf[96], u64 va)
+{
+	snprintf(buf, 96, "0x%lx", (unsigned long)va);
+	return buf;
+}
+
 /* No exit handlers: nothing that runs there can be trusted now. */
 void platform_panic(const char *line)
 {
@@ -136,6 +182,8 @@ void platform_panic(const char *line)
 	else
 		fprintf(stderr, "PANIC: %s\n", line);
 	fflush(stderr);
+	panic_story();
+	fflush(stdout);
 	_exit(STATUS_PANIC);
 }
 

@@ -16,7 +16,9 @@ struct options {
 	char test_pattern[OPTION_TEXT_MAX];  /* "" is all tests */
 	char bench_pattern[OPTION_TEXT_MAX]; /* "" is all benchmarks */
 	char replay[OPTION_TEXT_MAX];        /* the engine; "" is no replay */
-	char slab_debug[OPTION_TEXT_MAX];
+	bool has_slab_debug;
+	char slab_debug[OPTION_TEXT_MAX];             /* mm/debug.h */
+	u64 init_on_alloc, init_on_free;              /* 0 or 1 */
 	char fail[NR_INJECT_POINTS][OPTION_TEXT_MAX]; /* a rule (mm/inject.h); "": none */
 	char kfence[OPTION_TEXT_MAX];                 /* mm/guard.h; "": none */
 	char console[OPTION_TEXT_MAX];                /* "" is all there are */

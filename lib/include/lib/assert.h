@@ -15,6 +15,17 @@
  */
 _Noreturn __cold void panic(const char *fmt, ...) __printf(1, 2);
 
+/*
+ * The same about something that there is more to say of: the platform has it printed after the
+ * line, by panic_story(), which calls story(subject). Whatever catches the line hears no story.
+ */
+typedef void (*panic_teller)(const void *subject);
+_Noreturn __cold void panic_about(panic_teller story, const void *subject, const char *fmt, ...)
+    __printf(3, 4);
+
+/* Tells the story of the panic that is being reported, if it has one; once. For the platform. */
+void panic_story(void);
+
 #define assert(cond)   \
 	(likely(cond)  \
 	     ? (void)0 \

@@ -30,6 +30,7 @@ typedef int64_t s64;
 #define __printf(fmt, args) __attribute__((format(printf, fmt, args)))
 #define __noinline __attribute__((noinline))
 #define __cold __attribute__((cold))
+#define __no_asan __attribute__((no_sanitize_address)) /* may touch what is poisoned */
 #define __must_check __attribute__((warn_unused_result))
 #undef __always_inline /* the host's C library has its own */
 #define __always_inline inline __attribute__((always_inline))

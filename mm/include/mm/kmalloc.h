@@ -19,8 +19,9 @@
 #define KMALLOC_MAX_SIZE (1ul << 30)
 #define ZERO_SIZE_PTR ((void *)16)
 
-#define kmalloc(size, gfp) kmalloc_tag(size, gfp, ALLOC_TAG())
-#define kzalloc(size, gfp) kmalloc_tag(size, (gfp) | __GFP_ZERO, ALLOC_TAG())
+#define kmalloc(size, gfp) kmalloc_tag(size, gfp, ALLOC_TAG_OF(size), SIZE_IS_LITERAL(size))
+#define kzalloc(size, gfp) \
+	kmalloc_tag(size, (gfp) | __GFP_ZERO, ALLOC_TAG_OF(size), SIZE_IS_LITERAL(size))
 /* Of the node's memory, or of the nearest node's that has some: kmem_cache_alloc_node(). */
 #define kmalloc_node(size, gfp, node) kmalloc_node_tag(size, gfp, node, ALLOC_TAG())
 #define kmalloc_array(n, size, gfp) kmalloc_array_tag(n, size, gfp, ALLOC_TAG())
@@ -62,10 +63,10 @@ extern struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
 #define KMALLOC_SPECIAL (__GFP_ZERO | __GFP_DMA | __GFP_DMA32)
 
 /* Where size and flags are constants, so is the choice of the cache; what is known of the flags
- * alone need not be asked again. */
-static __always_inline void *kmalloc_tag(size_t size, gfp_t gfp, u32 tag)
+ * alone need not be asked again. literal: the tag's site knows the size (mm/site.h). */
+static __always_inline void *kmalloc_tag(size_t size, gfp_t gfp, u32 tag, bool literal)
 {
-	if (__builtin_constant_p(size) && size - 1 < KMALLOC_MAX_CLASS && !(gfp & KMALLOC_SPECIAL))
+	if (literal && size - 1 < KMALLOC_MAX_CLASS && !(gfp & KMALLOC_SPECIAL))
 		return slab_alloc(kmalloc_cache[(size - 1) / 16], gfp, tag);
 	if (__builtin_constant_p(gfp & KMALLOC_SPECIAL) && !(gfp & KMALLOC_SPECIAL))
 		return kmalloc_plain(size, gfp, tag);

@@ -128,6 +128,13 @@ void platform_flush(u64 start, u64 end);
 bool platform_guard_begin(void *start, u64 length);
 void platform_guard(void *page, bool accessible);
 
+/*
+ * The caller's return addresses, innermost first, at most max; returns how many. Never faults. And
+ * the name of the place that returns there: "function+0x1f", or the number. Any context.
+ */
+size_t platform_backtrace(u64 *out, size_t max);
+char *platform_symbol(char buf[96], u64 va);
+
 /* A zone has sunk below its low mark: whoever reclaims in the background should call
  * reclaim_balance() soon. Any context, no lock of mm/ held; often, so cheap when it was said
  * before. */

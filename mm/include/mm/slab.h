@@ -23,6 +23,8 @@
 #define SLAB_ZERO_ON_FREE 0x2u /* contents are wiped when the object is freed */
 #define SLAB_NO_MAGAZINE 0x4u  /* straight to the slabs: for rare, large or internal objects */
 
+#define SLAB_NO_DEBUG 0x8u /* never under slab_debug= and init_on_…=: for tests of the layout */
+
 #define SLAB_MIN_STRIDE 16ul      /* smaller objects take as much */
 #define SLAB_MAX_SIZE (1ul << 18) /* 256 KiB: above, use pages */
 

@@ -1,0 +1,73 @@
+/*
+ * Tests that have no subject under `slab_debug=`: the magazines, stacks and layouts that they look
+ * at are not there then. They are skipped, each with what it needs; all others run as ever.
+ */
+#include <lib/string.h>
+#include <mm/debug.h>
+#include <tests/test.h>
+
+/* What a test needs to be as it is without debugging. */
+enum need {
+	STACKS,    /* the CPUs' page stacks */
+	MAGAZINES, /* of any cache */
+	LAYOUT,    /* strides, slabs and places of objects; sizes that are those of classes */
+};
+
+static const struct {
+	const char *tests;
+	enum need need;
+} table[] = {
+    {"cpu_pages.*", STACKS},
+    {"cpu_pages_check.*", STACKS},
+    {"check.every_layer_is_asked", STACKS},
+    {"contig.empties_the_caches_first", STACKS},
+    {"counters.a_trip_to_the_zone_and_its_lock_are_counted", STACKS},
+    {"books.magazines_hold_objects_by_their_size", MAGAZINES},
+    {"depot_learning.*", MAGAZINES},
+    {"fast_path.*", MAGAZINES},
+    {"guard.*", MAGAZINES}, /* only caches with magazines are sampled */
+    {"guard_pages.*", MAGAZINES},
+    {"slab_depot.*", MAGAZINES},
+    {"slab_kept.*", MAGAZINES},
+    {"slab_trips.*", MAGAZINES},
+    {"slab_moments.*", MAGAZINES},
+    {"slab_cache.what_a_cache_costs_beside_its_slabs", MAGAZINES},
+    {"slab_cache.traffic_of_a_cache", MAGAZINES},
+    {"slab_cache.no_memory_for_the_contexts_of_a_cache", MAGAZINES},
+    {"slab_cache.*_the_magazines_of_others*", MAGAZINES},
+    {"site.objects_know_who_asked_for_them", MAGAZINES},
+    {"page_alloc.cached_blocks_are_used_before_failing", STACKS},
+    {"slab_fault.wrong_cache", MAGAZINES},
+    {"slab_fault.an_object_in_two_magazines", MAGAZINES},
+    {"slab_fault.free_of_an_object_that_was_never_handed_out", LAYOUT},
+    {"slab.the_object_just_freed_comes_next", MAGAZINES},
+    {"slab.an_address_tells_its_object", MAGAZINES},
+    {"traffic.random_mix", MAGAZINES},
+    {"slab.nothing_is_written_into_free_objects", LAYOUT},
+    {"slab_check.*", LAYOUT},
+    {"slab_lists.*", LAYOUT},
+    {"kmalloc.krealloc_gives_back_what_a_smaller_size_does_not_need", LAYOUT},
+    {"kmalloc.a_krealloc_that_fails_leaves_the_block", LAYOUT},
+    {"kmalloc.sensitive_contents_are_wiped", LAYOUT},
+    {"kmalloc.krealloc_from_class_to_class", LAYOUT},
+    {"kmalloc.blocks_of_the_first_call_site", LAYOUT},
+    {"kmalloc.blocks_of_every_class_and_its_edges", LAYOUT},
+    {"kmalloc.krealloc_stays_where_it_fits", LAYOUT},
+    {"kmalloc_check.K1_classes_are_as_large_as_their_sizes", LAYOUT},
+};
+
+const char *test_not_applicable(const char *full_name)
+{
+	static const char *const reasons[] = {
+	    [STACKS] = "slab_debug: no page waits in a CPU's stack",
+	    [MAGAZINES] = "slab_debug: caches have no magazines",
+	    [LAYOUT] = "slab_debug: objects lie otherwise",
+	};
+	bool pages = mm_debug_letters("pages") != 0, caches = mm_debug_letters("?") != 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if ((table[i].need == STACKS ? pages : caches) &&
+		    str_matches(table[i].tests, full_name))
+			return reasons[table[i].need];
+	return NULL;
+}
