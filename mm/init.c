@@ -108,9 +108,7 @@ static void add_memory(u64 start, u64 end)
 	for (u64 stop; start < end; start = stop) {
 		unsigned node = mm_node_of(start, &stop);
 
-		stop = min_u64(align_down(stop, PAGE_SIZE), end);
-		if (stop <= start) /* a node's border inside a page */
-			stop = start + PAGE_SIZE;
+		stop = align_up(min_u64(stop, end), PAGE_SIZE); /* a page is its first byte's */
 		zone_add_range(node, start >> PAGE_SHIFT, stop >> PAGE_SHIFT);
 	}
 }

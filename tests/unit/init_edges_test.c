@@ -22,7 +22,7 @@ static bool begin(void)
 	return pc_bytes != 0;
 }
 
-static void end(void)
+static void end_edges(void)
 {
 	host_machine_boot_pc(pc_bytes);
 	EXPECT_SOUND(mm_check());
@@ -30,7 +30,7 @@ static void end(void)
 
 /* --- The page map --- */
 
-TEST(machine_edges, what_is_never_memory_has_no_page_map)
+TEST(init_edges, what_is_never_memory_has_no_page_map)
 {
 	static const u32 types[] = {MEM_RESERVED, MEM_NVS, MEM_BAD};
 
@@ -43,12 +43,12 @@ TEST(machine_edges, what_is_never_memory_has_no_page_map)
 		const struct memmap *map = host_machine_boot(firmware, ARRAY_SIZE(firmware));
 
 		EXPECT_LT(memmap_bytes(map, MEM_PAGE_MAP), MIB);
-		end();
+		end_edges();
 	}
 }
 
 /* Its page map is in a unit that nothing else needs. */
-TEST(machine_edges, the_first_range_has_a_page_map)
+TEST(init_edges, the_first_range_has_a_page_map)
 {
 	static const struct mem_range firmware[] = {
 	    {MIB, 512 * KIB, MEM_USABLE},
@@ -64,12 +64,40 @@ TEST(machine_edges, the_first_range_has_a_page_map)
 	                                             memmap_bytes(map, MEM_BOOTMEM) -
 	                                             memmap_bytes(map, MEM_PAGE_MAP));
 	EXPECT_SOUND(mm_check());
-	end();
+	end_edges();
+}
+
+/* Each node's part of the page map lies in its own memory; a page is the node's of its first byte.
+ */
+TEST(init_edges, nodes_meet_inside_a_page)
+{
+	static const struct mem_range memory[] = {{0, 128 * MIB, MEM_USABLE}};
+	static const struct mm_topology two = {
+	    .nr_nodes = 2, .nr_ranges = 1, .range = {{63 * MIB + 100, GIB, 1}}};
+	const struct memmap *map;
+	struct mm_usage usage;
+	u32 border = 63 * MIB >> PAGE_SHIFT;
+
+	if (!begin())
+		return;
+	mm_set_topology(&two);
+	map = host_machine_boot(memory, 1);
+	EXPECT_EQ(memmap_find(map, 64 * MIB - 1)->type, MEM_PAGE_MAP); /* of whole units */
+	EXPECT_EQ(memmap_find(map, 128 * MIB - 1)->type, MEM_PAGE_MAP);
+	mm_usage(&usage);
+	EXPECT_EQ(usage.managed_pages << PAGE_SHIFT, memmap_bytes(map, MEM_USABLE));
+	EXPECT_EQ(zone_table[ZONE_ID(0, ZONE_DMA32)].buddy.high, border + 1);
+	EXPECT_EQ(zone_table[ZONE_ID(1, ZONE_DMA32)].buddy.low, border + 1);
+	EXPECT_SOUND(mm_check());
+	mm_set_topology(&(const struct mm_topology){.nr_nodes = 1});
+	end_edges();
 }
 
 /* Numbers that no machine has: nothing is looked up with them. */
-TEST(machine_edges, frames_far_beyond_the_machine)
+TEST(init_edges, frames_far_beyond_the_machine)
 {
+	EXPECT_NULL(page_lookup(PLATFORM_MAX_PA >> PAGE_SHIFT));
+	EXPECT_NULL(page_block_of(PLATFORM_MAX_PA >> PAGE_SHIFT));
 	for (unsigned bit = 52; bit < 64; bit++) {
 		EXPECT_NULL(page_lookup(1ull << bit));
 		EXPECT_NULL(page_block_of(1ull << bit));
@@ -82,6 +110,13 @@ static struct mem_range storage[24];
 static struct memmap map;
 static struct bootmem boot;
 
+static u64 never(struct shrinker *self, u64 nr)
+{
+	(void)self;
+	(void)nr;
+	return 0;
+}
+
 static void prepare(void)
 {
 	host_machine_destroy();
@@ -93,7 +128,7 @@ static void prepare(void)
 }
 
 /* What stands behind the last range is no range; and boot memory is closed. */
-TEST(machine_edges, the_memory_map_ends_where_it_says)
+TEST(init_edges, the_memory_map_ends_where_it_says)
 {
 	struct mm_usage usage;
 
@@ -108,11 +143,11 @@ TEST(machine_edges, the_memory_map_ends_where_it_says)
 	EXPECT_SOUND(mm_check());
 	EXPECT_PANIC("bootmem: allocation after bootmem_finish()",
 	             bootmem_try_alloc(&boot, PAGE_SIZE, PAGE_SIZE, MEM_BOOTMEM));
-	end();
+	end_edges();
 }
 
 /* The manager's own needs, to the page, and nothing for anybody else. */
-TEST(machine_edges, not_a_page_is_left)
+TEST(init_edges, not_a_page_is_left)
 {
 	u64 needed;
 
@@ -127,12 +162,50 @@ TEST(machine_edges, not_a_page_is_left)
 	prepare();
 	EXPECT_EQ(memmap_reserve(&map, MIB, 31 * MIB - needed + PAGE_SIZE, MEM_KERNEL), 0);
 	EXPECT_PANIC("no room", mm_init(&map, &boot));
-	end();
+	end_edges();
+}
+
+/* Boot memory may lie where it might before; a new machine has nobody to ask. */
+TEST(init_edges, a_boot_leaves_no_trace)
+{
+	static struct shrinker stale = {.name = "stale", .scan = never};
+
+	if (!begin())
+		return;
+	register_shrinker(&stale);
+	prepare();
+	mm_init(&map, &boot);
+	EXPECT_EQ(boot.min, MIB);
+	EXPECT_EQ(boot.max, PLATFORM_MAX_PA);
+	(void)reclaim_pages(1);
+	EXPECT_EQ(stale.nr_asked, 0);
+	end_edges();
+}
+
+/* The very first range; nothing, in none; and where the map has no room for the pieces. */
+TEST(init_edges, memory_is_given_back_to_the_page)
+{
+	if (!begin())
+		return;
+	prepare();
+	EXPECT_EQ(memmap_reserve(&map, MIB, 64 * KIB, MEM_KERNEL), 0);
+	mm_init(&map, &boot);
+	EXPECT_EQ(mm_give_back(&map, MIB, 0, MEM_KERNEL), 0);
+	map.capacity = map.nr;
+	EXPECT_EQ(mm_give_back(&map, MIB + 8 * KIB, 8 * KIB, MEM_KERNEL), 0);
+	EXPECT_EQ(memmap_bytes(&map, MEM_KERNEL), 64 * KIB);
+	map.capacity = ARRAY_SIZE(storage);
+	EXPECT_EQ(mm_give_back(&map, MIB, 64 * KIB, MEM_KERNEL), 64 * KIB);
+	for (u32 i = map.nr; i < ARRAY_SIZE(storage); i++)
+		storage[i] = (struct mem_range){MIB, 64 * KIB, MEM_KERNEL};
+	EXPECT_EQ(mm_give_back(&map, MIB, 64 * KIB, MEM_KERNEL), 0);
+	EXPECT_SOUND(mm_check());
+	end_edges();
 }
 
 /* --- Large blocks --- */
 
-TEST(machine_edges, any_page_of_the_largest_block_finds_its_head)
+TEST(init_edges, any_page_of_the_largest_block_finds_its_head)
 {
 	struct page *block;
 
@@ -147,6 +220,6 @@ TEST(machine_edges, any_page_of_the_largest_block_finds_its_head)
 	}
 	if (block)
 		free_pages(block, MAX_ORDER);
-	end();
+	end_edges();
 }
 #endif
