@@ -222,6 +222,7 @@ TEST(cpu_pages_edges, a_cpu_caches_its_nodes_zones)
 	EXPECT_EQ(cpu_pages_of(2)->nr_zones, 1);
 	EXPECT_TRUE(cpu_pages_of(3)->zone[0] == &zone_table[ZONE_ID(1, ZONE_DMA32)]);
 	EXPECT_EQ(cpu_pages_of(5)->nr_zones, 0);
+	EXPECT_TRUE(cpu_pages_of(5)->zone[0] == &zone_table[0]); /* to be asked in vain */
 	for (unsigned id = 0; id < mm_nr_contexts(); id++) {
 		EXPECT_EQ(cpu_pages_of(id)->node, id / NR_CONTEXT_KINDS);
 		EXPECT_NOT_NULL(cpu_pages_of(id)->zone[0]);
@@ -234,6 +235,7 @@ TEST(cpu_pages_edges, a_cpu_caches_its_nodes_zones)
 /* What it held goes back, and it begins anew with the other node's. */
 TEST(cpu_pages_edges, a_cpu_moves_to_another_node)
 {
+	struct mm_usage before, after;
 	struct page *page;
 
 	host_machine_borrow_nodes(memory, 1, &odd_nodes, 1);
@@ -242,8 +244,11 @@ TEST(cpu_pages_edges, a_cpu_moves_to_another_node)
 	EXPECT_EQ(page_zone(page)->node, 0);
 	free_page(page);
 	EXPECT_GT(cpu_pages_count(), 0);
+	mm_usage(&before);
 	mm_set_cpu_node(0, 1);
-	EXPECT_EQ(cpu_pages_count(), 0);
+	mm_usage(&after);
+	EXPECT_EQ(after.cached_pages, 0);
+	EXPECT_EQ(after.used_pages, before.used_pages);
 	EXPECT_SOUND(mm_check());
 	for (unsigned id = 0; id < NR_CONTEXT_KINDS; id++) {
 		EXPECT_EQ(cpu_pages_of(id)->node, 1);
