@@ -12,7 +12,8 @@ comma := ,
 
 #? BUILD (build): the folder for everything that is made
 BUILD ?= build
-#? CONFIG (debug): debug has the inner checks; release has none of them and is what to measure
+#? CONFIG (debug): debug has the inner checks; release has none of them and is what to measure; kasan is debug with the
+#?   address and undefined-behaviour sanitizers in the kernel
 CONFIG ?= debug
 #? CC (gcc): the compiler, gcc or clang; on other hosts than x86_64 a cross compiler is looked for
 #? HOSTCC (as CC where it runs here): the compiler of the programs that run on this machine
@@ -68,8 +69,8 @@ BOOTS ?= *
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-ifeq ($(filter $(CONFIG),debug release),)
-$(error CONFIG=$(CONFIG) is not known: use CONFIG=debug or CONFIG=release)
+ifeq ($(filter $(CONFIG),debug release kasan),)
+$(error CONFIG=$(CONFIG) is not known: use CONFIG=debug, CONFIG=release or CONFIG=kasan)
 endif
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$1' '$(subst $(CURDIR)/,,$2)')
@@ -98,6 +99,7 @@ endif
 WARN := -Wall -Wextra -Wconversion -Wshadow $(if $(filter 1,$(WERROR)),-Werror)
 CONFIG_CFLAGS_debug := -DCONFIG_DEBUG
 CONFIG_CFLAGS_release := -momit-leaf-frame-pointer
+CONFIG_CFLAGS_kasan := -DCONFIG_DEBUG -DCONFIG_KASAN
 KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -mno-red-zone \
 	-mgeneral-regs-only -fno-stack-protector -fno-omit-frame-pointer -fno-strict-aliasing \
 	-fno-common -fno-asynchronous-unwind-tables $(CONFIG_CFLAGS_$(CONFIG)) $(WARN) \
@@ -105,8 +107,20 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=ker
 HOST_CFLAGS := -std=gnu11 -O1 -g -pthread -fno-omit-frame-pointer -fno-strict-aliasing -fno-common \
 	$(if $(filter debug,$(CONFIG)),-DCONFIG_DEBUG) $(WARN) $(EXTRA_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+# CONFIG=kasan: the shadow's place is SHADOW_OFFSET of kernel/layout.h. Every check is a call, so that the runtime can
+# be asked for any address; kernel/kasan.c and its neighbours are not instrumented. A null pointer faults anyway.
+UBSAN_CFLAGS := -fsanitize=undefined -fno-sanitize=null -fno-sanitize-recover=undefined
+KASAN_CFLAGS_gcc := -fasan-shadow-offset=0xdffffc0000000000 --param asan-instrumentation-with-call-threshold=0 \
+	--param asan-globals=1 --param asan-stack=1 --param asan-instrument-allocas=1
+KASAN_CFLAGS_clang := $(addprefix -mllvm ,-asan-mapping-offset=0xdffffc0000000000 \
+	-asan-instrumentation-with-call-threshold=0 -asan-globals=1 -asan-stack=1 -asan-instrument-dynamic-allocas=1)
+# Where an inline function ends inside one that is not instrumented, gcc 12 poisons its variables and never allows them.
+KASAN_SCOPES = -f$(if $(and $(filter gcc,$(CC_NAME)),$(filter mm/% kernel/main.c,$1)),no-)sanitize-address-use-after-scope
+SANITIZERS := kernel/kasan%.c kernel/ubsan.c tests/kernel/kasan%_test.c
+sanitize_kernel = $(if $(filter kasan,$(CONFIG)),$(if $(filter kernel/kasan%.c kernel/ubsan.c,$1),,-fsanitize=kernel-address \
+	$(KASAN_CFLAGS_$(CC_NAME)) $(call KASAN_SCOPES,$1) $(UBSAN_CFLAGS)))
 # No -g: NASM's DWARF confuses gdb where a file has several code sections, and the labels are there without it.
-NASMFLAGS := -f elf64 -Iboot/ -Ikernel/ $(if $(filter 1,$(WERROR)),-Werror)
+NASMFLAGS := -f elf64 -Iboot/ -Ikernel/ $(if $(filter kasan,$(CONFIG)),-DCONFIG_KASAN) $(if $(filter 1,$(WERROR)),-Werror)
 LDFLAGS := -nostdlib -static -no-pie -z max-page-size=4096 -z noexecstack --build-id=none
 -include tests/host/host.mk
 
@@ -129,6 +143,9 @@ FRAMEWORK_C := $(wildcard tests/*.c)
 UNIT_C := $(wildcard tests/model/*.c tests/unit/*_test.c tests/misuse/*.c)
 KERNEL_SRC := $(wildcard boot/*.asm boot/*.c kernel/*.asm kernel/*.c kernel/*/*.c) $(PORTABLE_C) \
 	$(FRAMEWORK_C) $(UNIT_C) $(wildcard tests/kernel/*_test.c tests/misuse/kernel/*.c tests/bench/*.c)
+ifneq ($(CONFIG),kasan)
+KERNEL_SRC := $(filter-out $(SANITIZERS),$(KERNEL_SRC))
+endif
 HOST_MAIN_C := $(wildcard tests/host/*_main.c)
 HOST_C := $(PORTABLE_C) $(wildcard boot/*.c) $(FRAMEWORK_C) \
 	$(filter-out $(HOST_MAIN_C),$(wildcard tests/host/*.c))
@@ -149,7 +166,7 @@ stamp = $(if $(call same,$(strip $2),$(call held,$1)),,$(shell mkdir -p $(dir $1
 K := $(BUILD)/$(CONFIG)
 H := $(BUILD)/host
 ifneq ($(filter-out help clean deps doctor format check-format,$(or $(MAKECMDGOALS),all)),)
-$(call stamp,$K/flags,$(CC) $(KERNEL_CFLAGS) $(NASM) $(NASMFLAGS))
+$(call stamp,$K/flags,$(CC) $(KERNEL_CFLAGS) $(foreach s,mm/ all,$(call sanitize_kernel,$s)) $(NASM) $(NASMFLAGS))
 $(call stamp,$K/link,$(LD) $(LDFLAGS) $(KERNEL_SRC))
 $(foreach b,$(TEST_BUILDS),$(call stamp,$H/$b/flags,$(HOSTCC) $(FLAGS_$b))$(call stamp,$H/$b/link,$(TESTS_C)))
 $(call stamp,$H/plain/flags,$(HOSTCC) $(HOST_CFLAGS))
@@ -171,7 +188,7 @@ iso: $(BUILD)/strata.iso ## the bootable image, for BIOS and UEFI
 $K/%.c.o: %.c $K/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$Q$(CC) $(KERNEL_CFLAGS) $(call kernel_includes,$<) -MMD -MP -c -o $@ $<
+	$Q$(CC) $(KERNEL_CFLAGS) $(call sanitize_kernel,$<) $(call kernel_includes,$<) -MMD -MP -c -o $@ $<
 
 $K/%.asm.o: %.asm $K/flags
 	$(call say,NASM,$<)

@@ -8,6 +8,7 @@
 #include <kernel/console.h>
 #include <kernel/cpu.h>
 #include <kernel/irq.h>
+#include <kernel/kasan.h>
 #include <kernel/machine.h>
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
@@ -79,10 +80,11 @@ static _Noreturn void run(const struct options *o)
 	monitor_run(boot_info());
 }
 
-_Noreturn void kernel_main(u32 magic, u64 info_pa)
+__no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 {
 	const char *broken;
 
+	kasan_early_init();   /* CONFIG=kasan: functions may store into the stack's shadow */
 	cpu_init();           /* %gs, descriptors, stacks: cpu_id() and locks work */
 	trap_init();          /* a fault is reported from here on */
 	console_early_init(); /* serial port: text is seen from here on */

@@ -15,6 +15,7 @@
  */
 #include <kernel/cmdline.h>
 #include <kernel/cpu.h>
+#include <kernel/kasan.h>
 #include <kernel/machine.h>
 #include <kernel/memory.h>
 #include <kernel/page_map.h>
@@ -183,7 +184,7 @@ static void reserve_all(void)
 	for (u32 i = 0; i < info.nr_modules; i++)
 		reserve(info.module[i].base, info.module[i].length, MEM_MODULE);
 	reserve(info.info_base, info.info_length, MEM_BOOT);
-	reserve_above(PLATFORM_MAX_PA);
+	reserve_above(min_u64(PLATFORM_MAX_PA, KASAN_MAX_PA));
 	reserve_above(align_down(options()->mem, PAGE_SIZE));
 	reserve_trampoline();
 }

@@ -103,6 +103,11 @@ void pagetable_init(struct bootmem *boot)
 		panic("paging: no memory for the first page table");
 }
 
+u64 pagetable_root(void)
+{
+	return tables.root_pa;
+}
+
 void pagetable_load(void)
 {
 	__asm__ volatile("movq %0, %%cr3" : : "r"(tables.root_pa) : "memory");

@@ -15,6 +15,7 @@
  * the CPU.
  */
 #include <kernel/cpu.h>
+#include <kernel/kasan.h>
 #include <kernel/layout.h>
 #include <kernel/page_map.h>
 #include <kernel/pagetable.h>
@@ -121,7 +122,9 @@ void paging_init(const struct memmap *map, struct bootmem *boot)
 	 * memory. */
 	if (pagetable_entry(DEVICE_BASE, 0) == NULL)
 		panic("paging: no memory for the device tables");
+	kasan_map_shadow(map, boot);
 	pagetable_load();
+	kasan_begin();
 }
 
 void paging_boot_tables(u64 *base, u64 *length)

@@ -8,6 +8,7 @@
 #include <kernel/backtrace.h>
 #include <kernel/console.h>
 #include <kernel/cpu.h>
+#include <kernel/kasan.h>
 #include <kernel/log.h>
 #include <kernel/machine.h>
 #include <kernel/panic.h>
@@ -92,6 +93,7 @@ _Noreturn void platform_panic(const char *line)
 
 	enter(line);
 	panic_story();
+	kasan_print_report(line);
 	kprintf("CPU %u\n  rbp %016llx  rflags %016llx\n", cpu_id(), (ull)rbp, (ull)irq_flags());
 	lock_check_print();
 	print_control_registers();

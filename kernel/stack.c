@@ -7,6 +7,7 @@
  *   K2  a slot below nr_slots is in use, on the list of free stacks, its number is on the list of
  * empty slots, or it is on the way there
  */
+#include <kernel/kasan.h>
 #include <kernel/layout.h>
 #include <kernel/pagetable.h>
 #include <kernel/paging.h>
@@ -19,8 +20,8 @@
 #include <mm/reclaim.h>
 
 #define SLOT_SIZE (CPU_STACK_SIZE + STACK_GUARD_SIZE)
-#define MAX_SLOTS ((PAGE_MAP_BASE - STACKS_BASE) / SLOT_SIZE)
-#define STACK_ORDER 2
+#define MAX_SLOTS ((SHADOW_BASE - STACKS_BASE) / SLOT_SIZE)
+#define STACK_ORDER (CPU_STACK_SIZE == 4 * PAGE_SIZE ? 2 : 3)
 #define EMPTY_MAX 1024
 #define BATCH 32
 
@@ -43,8 +44,9 @@ static u64 map_slot(struct page *pages)
 	u64 slot = nr_empty != 0 ? empty_slot[nr_empty - 1] : nr_slots;
 
 	spin_assert_held(&lock);
-	if (slot == MAX_SLOTS || pagetable_map(slot_base(slot), page_to_phys(pages), CPU_STACK_SIZE,
-	                                       pagetable_bits(PAGING_WRITE)) != 0)
+	if (slot == MAX_SLOTS || !kasan_back(slot_base(slot), CPU_STACK_SIZE) ||
+	    pagetable_map(slot_base(slot), page_to_phys(pages), CPU_STACK_SIZE,
+	                  pagetable_bits(PAGING_WRITE)) != 0)
 		return 0;
 	if (nr_empty != 0)
 		nr_empty--;
@@ -83,6 +85,7 @@ void stack_free(u64 base)
 {
 	u64 flags = spin_lock_irq(&lock);
 
+	kasan_allow(base, CPU_STACK_SIZE); /* frames that never returned */
 	*(u64 *)base = first_free;
 	first_free = base;
 	spin_unlock_irq(&lock, flags);
@@ -191,6 +194,14 @@ void stack_visit(void (*visit)(void *context, u64 base, u64 pa, bool in_use), vo
 		if (paging_translate(slot_base(slot), &pa, NULL))
 			visit(context, slot_base(slot), pa, !is_free_stack(slot_base(slot)));
 	spin_unlock_irq(&lock, flags);
+}
+
+u64 stack_find(u64 va)
+{
+	u64 offset;
+
+	return slot_of(va, &offset) && offset >= STACK_GUARD_SIZE ? va - offset + STACK_GUARD_SIZE
+	                                                          : 0;
 }
 
 bool stack_contains(u64 va, u64 length)

@@ -15,6 +15,7 @@
  */
 #include <kernel/cpu.h>
 #include <kernel/irq.h>
+#include <kernel/kasan.h>
 #include <kernel/layout.h>
 #include <kernel/page_map.h>
 #include <kernel/panic.h>
@@ -166,6 +167,7 @@ const char *trap_describe(const struct trap_frame *f, char *buf, size_t size)
 static void recover(struct trap_recovery *r, struct trap_frame *f)
 {
 	*r->frame = *f;
+	kasan_forget_frames(r->rsp);
 	f->rip = (u64)trap_recover;
 	f->rsp = r->rsp;
 	f->ss = SELECTOR_DATA;
@@ -201,6 +203,8 @@ void trap_handle(struct trap_frame *f)
 		__asm__ volatile("movq %%cr2, %0" : "=r"(f->cr2));
 	if (f->vector == TRAP_PAGE_FAULT && !(f->error & FAULT_PRESENT) &&
 	    page_map_serve_fault(f->cr2))
+		return;
+	if (f->vector == TRAP_PAGE_FAULT && kasan_serve_fault(f->cr2))
 		return;
 	r = cpu_self()->recovery;
 	if (r && f->vector != TRAP_NMI && f->vector != TRAP_MACHINE_CHECK)

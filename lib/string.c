@@ -18,6 +18,7 @@
  * Cost: O(n). Nothing here is tuned for large copies beyond what the processor does for string
  * instructions.
  */
+#include <lib/platform.h>
 #include <lib/string.h>
 
 /* Words at any address, of any type. */
@@ -30,26 +31,28 @@ typedef u64 any_u64 __attribute__((may_alias, aligned(1)));
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#ifdef CONFIG_KASAN /* blames the caller */
+#define check_access(p, n, write) platform_check_access(p, n, write, __builtin_return_address(0))
+#elif defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 void __asan_loadN(void *p, long n);
 void __asan_storeN(void *p, long n);
+#define check_access(p, n, write)                           \
+	((write) ? __asan_storeN((void *)(uintptr_t)(p), n) \
+	         : __asan_loadN((void *)(uintptr_t)(p), n))
 #else
-#define __asan_loadN(p, n) ((void)0)
-#define __asan_storeN(p, n) ((void)0)
+#define check_access(p, n, write) ((void)(p))
 #endif
 
-static inline void will_read(const void *p, size_t n)
+static __always_inline void will_read(const void *p, size_t n)
 {
-	(void)p;
 	if (n != 0)
-		__asan_loadN((void *)(uintptr_t)p, (long)n);
+		check_access(p, (long)n, false);
 }
 
-static inline void will_write(void *p, size_t n)
+static __always_inline void will_write(void *p, size_t n)
 {
-	(void)p;
 	if (n != 0)
-		__asan_storeN(p, (long)n);
+		check_access(p, (long)n, true);
 }
 
 /* n <= 16; any overlap. */

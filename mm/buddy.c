@@ -429,12 +429,13 @@ static const char *inner_fault(const struct buddy *b, u32 pfn)
 
 const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order)
 {
-	const struct page *page = &b->map[pfn];
+	const struct page *page;
 
 	if (order > MAX_ORDER)
 		return "impossible order";
 	if (pfn < b->start || pfn >= b->end)
 		return "not RAM of this zone";
+	page = &b->map[pfn];
 	if (!is_vouched(b, pfn))
 		return inner_fault(b, pfn);
 	switch (page->type) {

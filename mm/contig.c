@@ -106,7 +106,9 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 		page_debug_allocated(page, nr_pages);
 	if (page == NULL)
 		page_alloc_failed(gfp, log2_ceil(nr_pages));
-	else if (gfp & __GFP_ZERO)
+	else
+		platform_pages_allocated(page, nr_pages);
+	if (page != NULL && (gfp & __GFP_ZERO))
 		memset(page_address(page), 0, nr_pages << PAGE_SHIFT);
 	return page;
 }
@@ -129,6 +131,7 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 		      nr_pages);
 	flags = zone_lock(z);
 	buddy_free_range(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+	platform_pages_freed(page, nr_pages);
 	z->nr_frees++;
 	spin_unlock_irq(&z->lock, flags);
 }
@@ -160,6 +163,7 @@ static bool take_away(struct zone *z, u64 pfn, u64 nr_pages)
 
 	if (claimed) {
 		buddy_remove(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+		platform_pages_allocated(pfn_to_page((u32)pfn), nr_pages);
 		z->min_free_pages = min_u64(z->min_free_pages, z->buddy.nr_free_pages);
 	}
 	spin_unlock_irq(&z->lock, flags);
@@ -190,6 +194,7 @@ int pages_online(u64 pfn, u64 nr_pages)
 		return -EINVAL;
 	flags = zone_lock(z);
 	buddy_restore(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
+	platform_pages_freed(pfn_to_page((u32)pfn), nr_pages);
 	spin_unlock_irq(&z->lock, flags);
 	return 0;
 }

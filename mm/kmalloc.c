@@ -11,13 +11,16 @@
  *
  * kfree learns everything from the address: page → slab → cache and object, or page → large run.
  *
+ * Where a sanitizer looks (mm/platform.h), exactly the bytes that were asked for may be touched,
+ * until ksize() tells of more.
+ *
  * Memory that must lie low (__GFP_DMA, __GFP_DMA32) always comes as a run, since slabs may lie
  * anywhere.
  *
  * Invariants:
- *   K1  a size class's stride is its size (but under debugging), and sizes ascend
- *   K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums are those
- * counted
+ *   K1  a size class's stride is its size (but under debugging, or with a sanitizer's red zone),
+ * and sizes ascend K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums
+ * are those counted
  */
 #include "slab_fast.h"
 
@@ -68,6 +71,20 @@ size_t kmalloc_class_size(size_t size)
 	return size <= KMALLOC_MAX_CLASS ? kmalloc_cache[(size - 1) / 16]->size : 0;
 }
 
+/* Of room bytes, which are somebody's now, these may be touched. */
+static __always_inline void *narrow(void *p, size_t room, size_t size, enum poison_kind kind)
+{
+	const size_t whole = align_down(size, 8);
+
+	if (!PLATFORM_POISONS) {
+		platform_unpoison(p, room);
+		return p;
+	}
+	platform_poison_as((char *)p + whole, room - whole, kind);
+	platform_unpoison(p, size);
+	return p;
+}
+
 /* --- large --- */
 
 static u64 large_pages, large_objects; /* A */
@@ -105,6 +122,9 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 	__atomic_store_n(&head->type, PAGE_LARGE, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
+	if (PLATFORM_POISONS && !kmalloc_large_has_zone)
+		narrow(page_address(head), (size_t)head->nr_pages << PAGE_SHIFT, size,
+		       POISON_LARGE_TAIL);
 	return page_address(head);
 }
 
@@ -135,6 +155,7 @@ static __noinline void free_large(const void *p)
 		slab_bad_free("kfree", NULL, p);
 	__atomic_sub_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&large_objects, 1, __ATOMIC_RELAXED);
+	platform_unpoison(p, (size_t)head->nr_pages << PAGE_SHIFT);
 	page_run_free(head, head->nr_pages);
 }
 
@@ -180,6 +201,23 @@ static bool must_lie_low(gfp_t gfp)
 	return (gfp & (__GFP_DMA | __GFP_DMA32)) != 0;
 }
 
+/* All that ksize() tells of may be touched. */
+static __always_inline void widen(const void *p, size_t room)
+{
+	if (PLATFORM_POISONS && !guard_owns(p))
+		platform_unpoison(p, room);
+}
+
+/* p: an object of the class for so many bytes, or NULL. Nothing without a sanitizer, and nothing to
+ * those between guard pages, which are looked after already. */
+static __always_inline void *narrow_object(void *p, size_t size)
+{
+	if (PLATFORM_POISONS && p != NULL && !guard_owns(p) &&
+	    kmalloc_cache[(size - 1) / 16]->debug == 0)
+		narrow(p, kmalloc_cache[(size - 1) / 16]->size, size, POISON_RED_ZONE);
+	return p;
+}
+
 /* The size class under debugging that serves such a request, or NULL. */
 static struct kmem_cache *debugged_class(size_t size)
 {
@@ -206,12 +244,13 @@ static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 		return ZERO_SIZE_PTR;
 	if (size > kmalloc_plain_classes || must_lie_low(gfp))
 		return alloc_unusual(size, gfp, tag);
-	return kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
+	return narrow_object(kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag), size);
 }
 
 static __noinline void *alloc_from_class_slowly(size_t size, gfp_t gfp, u32 tag)
 {
-	return slab_alloc_sized(kmalloc_cache[(size - 1) / 16], gfp, tag, size);
+	return narrow_object(slab_alloc_sized(kmalloc_cache[(size - 1) / 16], gfp, tag, size),
+	                     size);
 }
 
 static __always_inline void *alloc_from_class(size_t size, gfp_t gfp, u32 tag)
@@ -221,8 +260,7 @@ static __always_inline void *alloc_from_class(size_t size, gfp_t gfp, u32 tag)
 
 	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &object)))
 		return alloc_from_class_slowly(size, gfp, tag);
-	platform_unpoison(object, c->size);
-	return object;
+	return narrow(object, c->size, size, POISON_RED_ZONE);
 }
 
 __mm_fast void *kmalloc_any(size_t size, gfp_t gfp, u32 tag)
@@ -253,7 +291,9 @@ void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
 		p = slab_debug_alloc(debugged_class(size), gfp, tag, size,
 		                     slab_has_nodes ? node : ANY_NODE);
 	else
-		p = kmem_cache_alloc_node_tag(kmalloc_cache[(size - 1) / 16], gfp, node, tag);
+		p = narrow_object(
+		    kmem_cache_alloc_node_tag(kmalloc_cache[(size - 1) / 16], gfp, node, tag),
+		    size);
 	return p;
 }
 
@@ -341,7 +381,10 @@ static __always_inline size_t usable_size(const char *who, const char *freed, co
 
 size_t ksize(const void *p)
 {
-	return usable_size("ksize", "freed object", p);
+	size_t size = usable_size("ksize", "freed object", p);
+
+	widen(p, size);
+	return size;
 }
 
 void kfree_sensitive(const void *p)
@@ -349,6 +392,7 @@ void kfree_sensitive(const void *p)
 	size_t size = usable_size("kfree", "double free", p);
 
 	if (size != 0) {
+		widen(p, size);
 		memset((void *)p, 0, size);
 		__asm__ volatile("" : : "r"(p) : "memory"); /* the stores must happen */
 	}
@@ -380,6 +424,15 @@ static bool fits_in_place(const void *p, size_t old, size_t size)
 	return true;
 }
 
+static void *narrow_in_place(void *p, size_t room, size_t size)
+{
+	if (room <= KMALLOC_MAX_CLASS)
+		return narrow_object(p, size);
+	if (PLATFORM_POISONS && !kmalloc_large_has_zone)
+		narrow(p, room, size, POISON_LARGE_TAIL);
+	return p;
+}
+
 static __noinline void *krealloc_slowly(const void *p, size_t size, gfp_t gfp, u32 tag)
 {
 	size_t old = usable_size("krealloc", "freed object", p);
@@ -387,12 +440,14 @@ static __noinline void *krealloc_slowly(const void *p, size_t size, gfp_t gfp, u
 
 	/* Where memory lies is not known here, so what must lie low always moves. */
 	if (size <= old && !must_lie_low(gfp) && fits_in_place(p, old, size))
-		return (void *)p;
+		return narrow_in_place((void *)p, old, size);
 	fresh = kmalloc_any(size, gfp, tag);
 	if (fresh == NULL)
 		return NULL;
-	if (old != 0)
+	if (old != 0) {
+		widen(p, old);
 		memcpy(fresh, p, min_u64(old, size));
+	}
 	kfree(p);
 	return fresh;
 }
@@ -413,12 +468,15 @@ __mm_fast void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
 	c = kmalloc_cache[(size - 1) / 16];
 	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &fresh)))
 		return krealloc_slowly(p, size, gfp, tag);
-	platform_unpoison(fresh, c->size);
+	narrow(fresh, c->size, size, POISON_RED_ZONE);
+	widen(p, old);
 	memcpy(fresh, p, old);
+	if (PLATFORM_POISONS)
+		platform_poison(p, old);
 	if (unlikely(*old_tag < TAG_FIRST_SITE ||
 	             !push(cpu_objects_here(s->cpu), (void *)p, old_tag)))
 		kfree(p);
-	else
+	else if (!PLATFORM_POISONS)
 		platform_poison(p, old);
 	return fresh;
 }
@@ -480,7 +538,9 @@ const char *kmalloc_check(void)
 
 	for (unsigned i = 0; i < NR_CLASSES; i++)
 		if (class_cache[i].size != class_size(i) ||
-		    (class_cache[i].debug == 0 && class_cache[i].stride != class_size(i)) ||
+		    (class_cache[i].debug == 0 &&
+		     class_cache[i].stride !=
+		         align_up(class_size(i) + PLATFORM_RED_ZONE, class_align(i))) ||
 		    (i != 0 && class_size(i) <= class_size(i - 1)))
 			return "K1: a size class is not as large as its size";
 	visit_large(check_large, &sums);

@@ -11,6 +11,9 @@
  * A wrong free always does, before anything is changed, with one line: "page_alloc: double free
  * pfn=… order=…".
  *
+ * platform_pages_freed() and platform_pages_allocated() stand where blocks come in and go out, for
+ * a sanitizer to know which may be touched.
+ *
  * Cost: a hot block of order 0 … 3 is a pop or a push on this CPU's stack; others one step an order
  * under the zone's lock.
  */
@@ -110,9 +113,12 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 	page = take_from_any(node, gfp, order, nr_pages);
 	if (unlikely(page == NULL))
 		page = take_slowly(node, gfp, order, nr_pages);
-	if (page != NULL && unlikely(page_debug_on))
+	if (page == NULL)
+		return NULL;
+	platform_pages_allocated(page, page_block_pages(page));
+	if (unlikely(page_debug_on))
 		page_debug_allocated(page, page_block_pages(page));
-	if (page != NULL && (gfp & __GFP_ZERO))
+	if (gfp & __GFP_ZERO)
 		memset(page_address(page), 0, page_block_pages(page) << PAGE_SHIFT);
 	return page;
 }
@@ -127,6 +133,12 @@ static __noinline struct page *alloc_slowly(gfp_t gfp, unsigned order)
 	return allocate(mm_this(pages)->node, gfp, order, 0);
 }
 
+static __always_inline struct page *given_out(struct page *page, unsigned order)
+{
+	platform_pages_allocated(page, 1ull << order);
+	return page;
+}
+
 /* Blocks that no stack holds, in the common case: from the highest zone. */
 static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 {
@@ -135,7 +147,7 @@ static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 	if (likely(!(gfp & GFP_PLACED) && order <= MAX_ORDER &&
 	           zone_can_spare(mm_this(pages)->zone[0], gfp, ZONE_NORMAL, 1ull << order)))
 		page = zone_alloc(mm_this(pages)->zone[0], order);
-	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
 }
 
 /* An empty stack: a trip to its zone in the common case, or what is below it in the node. */
@@ -143,7 +155,7 @@ static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
 {
 	struct page *page = cpu_pages_alloc_near(gfp, order);
 
-	return likely(page != NULL) ? page : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
 }
 
 /* From the stacks of the highest zone, which stand first. */
@@ -151,7 +163,7 @@ static __always_inline struct page *alloc_hot(gfp_t gfp, unsigned order)
 {
 	struct page *page = page_stack_pop(&mm_this(pages)->stack[0][order], order);
 
-	return likely(page != NULL) ? page : alloc_refill(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_refill(gfp, order);
 }
 
 __mm_fast struct page *alloc_hot_page(gfp_t gfp)
@@ -219,6 +231,7 @@ static __always_inline void free_hot(struct page *page, unsigned order)
 	zone = head - page_head_word(PAGE_ALLOCATED, order, 0);
 	if (unlikely(zone & ~page_head_word(0, 0, MAX_ZONES - 1)))
 		refuse(page, order);
+	platform_pages_freed(page, 1ull << order);
 	s = &mm_this(pages)->of_zone[zone >> 16][order];
 	if (unlikely(!page_stack_push(s, page, head)))
 		cpu_pages_free(page, order);
@@ -236,6 +249,15 @@ __mm_fast void free_any_pages(struct page *page, unsigned order)
 	free_hot(page, order);
 }
 
+static size_t pop_many(size_t n, struct page *pages[])
+{
+	size_t nr = cpu_pages_pop_many(n, pages);
+
+	for (size_t i = 0; i < nr; i++)
+		platform_pages_allocated(pages[i], 1);
+	return nr;
+}
+
 /* What this CPU holds, and then one by one from the zones, which fills it again. */
 size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
 {
@@ -243,7 +265,7 @@ size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
 
 	while (nr < n) {
 		if (!(gfp & GFP_PLACED))
-			nr += cpu_pages_pop_many(n - nr, pages + nr);
+			nr += pop_many(n - nr, pages + nr);
 		if (nr < n) {
 			pages[nr] = alloc_page(gfp);
 			if (pages[nr++] == NULL)

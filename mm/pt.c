@@ -377,7 +377,7 @@ static void walk_table(const u64 *table, unsigned level, u64 base, pt_leaf_fn fn
 
 		if (level == PAGETABLE_ROOT_LEVEL && i >= PAGETABLE_ENTRIES / 2)
 			va |= 0xffff000000000000; /* canonical */
-		if (!(table[i] & PTE_PRESENT))
+		if (!(table[i] & PTE_PRESENT) || (table[i] & PTE_OPAQUE))
 			continue;
 		if (pagetable_is_leaf(table[i], level))
 			fn(context, va, level, table[i]);
@@ -443,6 +443,8 @@ static const char *check_table(const struct page_tables *pt, const u64 *table, u
 	for (unsigned i = 0; i < PAGETABLE_ENTRIES && fault == NULL; i++) {
 		u64 entry = table[i];
 
+		if (entry & PTE_OPAQUE)
+			continue;
 		if (!(entry & PTE_PRESENT))
 			fault = entry != 0 ? "T1: an entry that is not present is not empty" : NULL;
 		else if (!pagetable_is_leaf(entry, level))

@@ -357,7 +357,7 @@ static bool grow_with(struct kmem_cache *c, gfp_t gfp, struct page *head)
 		c->ctor(slab_object(c, s, i));
 	if (c->debug != 0)
 		slab_debug_enter(c, s);
-	platform_poison((void *)s->base, slab_end(s) - s->base);
+	platform_poison_as((void *)s->base, slab_end(s) - s->base, POISON_RED_ZONE);
 	pages_enter_slab(head, c->nr_pages, s);
 
 	flags = spin_lock_irq(&c->lock);

@@ -49,6 +49,13 @@ static void choose_debugging(struct kmem_cache *c)
 	c->debug = letters & ~(unsigned)DEBUG_ZERO_FREE;
 }
 
+u32 slab_red_zone = PLATFORM_RED_ZONE;
+
+static u32 red_zone(void)
+{
+	return PLATFORM_RED_ZONE != 0 ? slab_red_zone : 0;
+}
+
 int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
                 void (*ctor)(void *))
 {
@@ -56,7 +63,8 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 	str_copy(c->name, name, sizeof(c->name));
 	c->size = (u32)size;
 	c->align = cache_natural_align(size, align, flags);
-	c->stride = (u32)align_up(max_u64(size, SLAB_MIN_STRIDE), c->align);
+	c->stride = (u32)align_up(
+	    max_u64(size, SLAB_MIN_STRIDE) + (flags & SLAB_INTERNAL ? 0 : red_zone()), c->align);
 	c->flags = flags;
 	c->ctor = ctor;
 	if (!(flags & (SLAB_INTERNAL | SLAB_NO_DEBUG)))

@@ -180,8 +180,10 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 	}
 	if (!retire(tag))
 		slab_bad_free(who, c, object);
-	if (c->flags & SLAB_ZERO_ON_FREE)
+	if (c->flags & SLAB_ZERO_ON_FREE) {
+		platform_unpoison(object, c->size);
 		memset(object, 0, c->size);
+	}
 	platform_poison(object, c->size);
 	flags = irq_save();
 	o = cpu_objects_here(c->cpu);

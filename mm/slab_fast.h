@@ -77,8 +77,16 @@ static __always_inline bool free_fast(const struct kmem_cache *c, bool any_cache
 
 	if (unlikely(!find_slot(object, &s, &tag) || (!any_cache && s->cache != c)))
 		return false;
+	if (unlikely(*tag < TAG_FIRST_SITE))
+		return false;
+	if (PLATFORM_POISONS) { /* before another thread can take it, unless it may be refused */
+		if (cpu_objects_here(s->cpu)->top == cpu_objects_here(s->cpu)->limit)
+			return false;
+		platform_poison(object, s->cache->size);
+	}
 	if (unlikely(*tag < TAG_FIRST_SITE || !push(cpu_objects_here(s->cpu), object, tag)))
 		return false;
-	platform_poison(object, s->cache->size);
+	if (!PLATFORM_POISONS)
+		platform_poison(object, s->cache->size);
 	return true;
 }

@@ -171,6 +171,10 @@ static __always_inline struct slab *slab_of(const void *address)
 	return likely(page != NULL && page->type == PAGE_SLAB) ? page->slab : NULL;
 }
 
+/* Bytes between two objects, at least, of caches that are made from now on. C, but for tests of
+ * layouts, and only there where a sanitizer looks. */
+extern u32 slab_red_zone;
+
 /* --- slab_layout.c --- */
 
 /* Fills in the layout for the stride and flags. False: there is none. */

@@ -359,10 +359,14 @@ static void *alloc_area(u64 bytes, bool aligned, gfp_t gfp, u32 tag)
 void *vmalloc_tag(u64 size, gfp_t gfp, u32 tag)
 {
 	u64 bytes = align_up(size, PAGE_SIZE);
+	void *p;
 
 	if (size == 0 || size > VMALLOC_MAX_SIZE)
 		return NULL;
-	return alloc_area(bytes, bytes >= HUGE_SIZE, gfp, tag);
+	p = alloc_area(bytes, bytes >= HUGE_SIZE, gfp, tag);
+	if (p != NULL)
+		platform_area_usable((u64)p, bytes, size);
+	return p;
 }
 
 /* What is wrong with freeing this address as such a kind. Called when no area has it. */
@@ -409,6 +413,7 @@ static void area_free(const char *who, const void *p, enum area_kind kind)
 	if (p == NULL)
 		return;
 	a = area_take(who, p, kind);
+	platform_area_usable(area_start(a), a->bytes, 0);
 	unmap(a, a->bytes);
 	if (unlikely(area_retire(a)))
 		(void)vmalloc_purge();
@@ -448,6 +453,7 @@ static void *publish_or_retire(struct vm_area *a, int error)
 		return NULL;
 	}
 	area_publish(a, GFP_KERNEL);
+	platform_area_usable(area_start(a), a->bytes, a->bytes);
 	return (void *)area_start(a);
 }
 

@@ -147,6 +147,7 @@ void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn)
 		if (start < end) {
 			u64 flags = zone_lock(z);
 
+			platform_pages_freed(pfn_to_page((u32)start), end - start);
 			buddy_add_range(&z->buddy, (u32)start, (u32)end);
 			z->min_free_pages = z->buddy.nr_free_pages;
 			spin_unlock_irq(&z->lock, flags);
@@ -188,6 +189,8 @@ bool zone_free(struct zone *z, struct page *page, unsigned order)
 	u64 flags = zone_lock(z);
 	bool freed = buddy_try_free(&z->buddy, page_to_pfn(page), order);
 
+	if (freed)
+		platform_pages_freed(page, 1ull << order);
 	z->nr_frees += freed;
 	spin_unlock_irq(&z->lock, flags);
 	return freed;
@@ -214,6 +217,7 @@ void zone_free_run(struct zone *z, struct page *head, u32 nr_pages)
 {
 	u64 flags = zone_lock(z);
 
+	platform_pages_freed(head, nr_pages);
 	buddy_free_run(&z->buddy, page_to_pfn(head), nr_pages);
 	z->nr_frees++;
 	spin_unlock_irq(&z->lock, flags);

@@ -134,7 +134,7 @@ static void mark_undefined(void *p, u64 length)
 }
 
 #ifdef HOST_VALGRIND
-void platform_poison(const void *p, size_t n)
+void host_poison(const void *p, size_t n)
 {
 	(void)VALGRIND_MAKE_MEM_NOACCESS(p, n);
 }

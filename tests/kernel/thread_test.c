@@ -1,6 +1,7 @@
 /* Threads, and what they wait with. */
 #include <kernel/apic.h>
 #include <kernel/cpu.h>
+#include <kernel/kasan.h>
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/stack.h>
@@ -396,7 +397,7 @@ TEST(thread, the_holder_of_a_spinlock_must_not_lose_its_cpu)
 
 /* --- stacks --- */
 
-static void overflow(void *arg)
+static __no_kasan void overflow(void *arg)
 {
 	volatile u8 big[CPU_STACK_SIZE];
 	volatile u32 lowest = 0; /* compilers leave out what they see is not used */

@@ -42,7 +42,8 @@ static u64 count_below(u64 table, unsigned shift)
 	for (u64 i = 0; i < 512; i++) {
 		u64 entry = read_entry(table, i);
 
-		if ((entry & 1) != 0 && (entry >> 7 & 1) == 0 && shift > 12)
+		if ((entry & 1) != 0 && (entry >> 7 & 1) == 0 && shift > 12 &&
+		    (entry >> 10 & 1) == 0) /* opaque: mm/pt.h */
 			nr += 1 + count_below(entry & 0xffffffffff000, shift - 9);
 	}
 	return nr;

@@ -8,6 +8,7 @@
 
 #include "tests/model/expect.h"
 #include "tests/model/hoard.h"
+#include "tests/model/plain_cache.h"
 
 TEST(books, a_zone_counts_allocations_frees_and_failures)
 {
@@ -127,7 +128,7 @@ TEST(books, shrinking_counts_the_managers_own_slabs)
 
 static unsigned capacity_for(size_t size)
 {
-	struct kmem_cache *c = kmem_cache_create("capacity", size, 8, 0, NULL);
+	struct kmem_cache *c = plain_cache_create("capacity", size, 8, 0);
 	unsigned capacity = c->capacity;
 
 	EXPECT_EQ(kmem_cache_destroy(c), 0);

@@ -8,6 +8,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/plain_cache.h"
 
 #define MAGAZINES 20u
 
@@ -16,7 +17,7 @@ static void *objects[MAGAZINES * MAGAZINE_SLOTS];
 
 static void open(size_t size)
 {
-	c = kmem_cache_create("learning", size, 0, 0, NULL);
+	c = plain_cache_create("learning", size, 0, 0);
 	ASSERT_NOT_NULL(c);
 }
 

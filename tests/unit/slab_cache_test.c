@@ -9,6 +9,7 @@
 
 #include "tests/model/expect.h"
 #include "tests/model/hoard.h"
+#include "tests/model/plain_cache.h"
 
 static struct kmem_cache *must_create(const char *name, unsigned flags)
 {
@@ -227,7 +228,7 @@ static void visit(void *context, u32 tag, u64 nr, u64 bytes)
 /* The list that is printed when a cache cannot be destroyed. */
 TEST(slab_cache, live_objects_by_site)
 {
-	struct kmem_cache *c = kmem_cache_create("c", 4096, 0, 0, NULL);
+	struct kmem_cache *c = plain_cache_create("c", 4096, 0, 0);
 	void *objects[2] = {slab_alloc(c, GFP_KERNEL, TAG_FIRST_SITE),
 	                    slab_alloc(c, GFP_KERNEL, TAG_FIRST_SITE)};
 	struct site_sum sum = {0};

@@ -7,6 +7,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/plain_cache.h"
 
 #define NR_SLABS 5u
 
@@ -24,7 +25,7 @@ static struct cpu_objects *here(void)
 /* Slabs 0 and 1 full, 2 and 3 partial, 4 empty, and some objects of slab 3 in the magazine. */
 static void open_sound(void)
 {
-	c = kmem_cache_create("test", 128, 0, 0, NULL);
+	c = plain_cache_create("test", 128, 0, 0);
 	ASSERT_NOT_NULL(c);
 	nr = NR_SLABS * c->nr_objects;
 	ASSERT_LE(nr, ARRAY_SIZE(objects));
@@ -125,7 +126,7 @@ TEST(slab_check, S2_bits_beyond_the_objects)
 	u64 *bits;
 	u32 last;
 
-	c = kmem_cache_create("test", 120, 0, 0, NULL);
+	c = plain_cache_create("test", 120, 0, 0);
 	ASSERT_NOT_NULL(c);
 	objects[0] = kmem_cache_alloc(c, GFP_KERNEL);
 	nr = 1;
@@ -157,7 +158,7 @@ TEST(slab_check, S3_tags_and_bits_agree)
 
 TEST(slab_check, S3_slots_that_are_no_objects)
 {
-	struct kmem_cache *odd = kmem_cache_create("test", 120, 0, 0, NULL);
+	struct kmem_cache *odd = plain_cache_create("test", 120, 0, 0);
 	void *object = kmem_cache_alloc(odd, GFP_KERNEL);
 	u16 *tag;
 

@@ -9,6 +9,7 @@
 
 #include "tests/model/expect.h"
 #include "tests/model/hoard.h"
+#include "tests/model/plain_cache.h"
 
 #define MAX_OBJECTS 20000u
 
@@ -17,7 +18,7 @@ static void *objects[MAX_OBJECTS];
 
 static void open(size_t size, unsigned flags)
 {
-	c = kmem_cache_create("depot", size, 0, flags, NULL);
+	c = plain_cache_create("depot", size, 0, flags);
 	ASSERT_NOT_NULL(c);
 }
 
@@ -271,7 +272,7 @@ static void make_poor(struct kmem_cache **poor)
 {
 	void *some[100];
 
-	*poor = kmem_cache_create("poor", 1024, 0, 0, NULL);
+	*poor = plain_cache_create("poor", 1024, 0, 0);
 	ASSERT_NOT_NULL(*poor);
 	ASSERT_EQ(kmem_cache_alloc_bulk(*poor, GFP_KERNEL, 100, some), 100);
 	kmem_cache_free_bulk(*poor, 100, some);
@@ -281,7 +282,7 @@ static void make_poor(struct kmem_cache **poor)
 TEST(slab_depot, what_others_grow_by_the_richest_gives_back)
 {
 	static void *taken[BURST];
-	struct kmem_cache *growing = kmem_cache_create("growing", 2048, 0, 0, NULL), *poor[2];
+	struct kmem_cache *growing = plain_cache_create("growing", 2048, 0, 0), *poor[2];
 	u64 limit = slab_kept_limit, kept, nr_slabs, poors;
 	unsigned n;
 

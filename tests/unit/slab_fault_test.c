@@ -68,7 +68,7 @@ TEST(slab_fault, free_of_an_object_that_was_never_handed_out)
 
 	c = must_create(SLAB_NO_MAGAZINE);
 	object = must_alloc(c);
-	EXPECT_BAD_FREE(object + 120, "double free object=");
+	EXPECT_BAD_FREE(object + c->stride, "double free object=");
 	kmem_cache_free(c, object);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }

@@ -7,6 +7,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/plain_cache.h"
 
 #define MAX_OBJECTS 1024u
 
@@ -14,8 +15,7 @@ static void *objects[MAX_OBJECTS];
 
 static struct kmem_cache *must_create(size_t size)
 {
-	struct kmem_cache *c = kmem_cache_create("kept", size, 0, 0, NULL);
-
+	struct kmem_cache *c = plain_cache_create("kept", size, 0, 0);
 	ASSERT_NOT_NULL(c);
 	return c;
 }

@@ -7,6 +7,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/plain_cache.h"
 
 #define MAX_OBJECTS 16000u
 
@@ -19,7 +20,7 @@ static void open(size_t size)
 {
 	limit = slab_kept_limit;
 	slab_kept_limit = 0;
-	c = kmem_cache_create("trips", size, 0, 0, NULL);
+	c = plain_cache_create("trips", size, 0, 0);
 	ASSERT_NOT_NULL(c);
 }
 

@@ -13,8 +13,13 @@
 #define SELECTOR_DATA 0x10
 #define SELECTOR_TSS 0x18
 
+#ifdef CONFIG_KASAN /* red zones between local variables */
+#define CPU_STACK_SIZE 32768u
+#define IST_STACK_SIZE 16384u
+#else
 #define CPU_STACK_SIZE 16384u /* kernel stack */
 #define IST_STACK_SIZE 8192u  /* stacks of the exceptions that must not trust the kernel stack */
+#endif
 #define STACK_GUARD_SIZE 4096u
 
 /* Interrupt stack table entries, 1-based as in the descriptors. */

@@ -5,6 +5,7 @@
  *   0xffffd00000000000  vmalloc          areas of mm/vmalloc.c, each with a guard page behind it
  *   0xffffe00000000000  devices          uncached windows: framebuffer, APICs (paging_map_device)
  *   0xffffe80000000000  stacks           kernel stacks, a guard page below each
+ *   0xffffec0000000000  shadow           CONFIG=kasan: a byte for each 8 of the kernel's half
  *   0xffffff8000000000  page map         struct page array (16 bytes a page)
  *   0xffffffff80000000  kernel image     linked at +2 MiB
  *   0xfffffffffc000000  pageblock bytes  one a 2 MiB block of the whole kernel half; zero page
@@ -23,6 +24,10 @@
 #define VMALLOC_SIZE (1ul << 40)
 #define DEVICE_BASE 0xffffe00000000000ul
 #define STACKS_BASE 0xffffe80000000000ul
+#define SHADOW_BASE 0xffffec0000000000ul
+#define SHADOW_SIZE (16ul << 40)
+#define SHADOW_OFFSET \
+	0xdffffc0000000000ul /* shadow of va: SHADOW_OFFSET + (va >> 3), as Makefile says */
 #define PAGE_MAP_BASE 0xffffff8000000000ul
 #define KERNEL_BASE 0xffffffff80000000ul
 #define KERNEL_LINK_OFFSET 0x200000ul /* 2 MiB: the image's preferred physical address too */

@@ -14,6 +14,9 @@ void pagetable_init(struct bootmem *boot);
 /* Makes the tables of pagetable_init() the CPU's. */
 void pagetable_load(void);
 
+/* The root table's physical address. */
+u64 pagetable_root(void);
+
 /* A new table of zeros: its physical address, or 0 without memory. */
 u64 pagetable_new(void);
 

@@ -22,3 +22,6 @@ bool stack_contains(u64 va, u64 length);
 
 /* Whether va is in the guard page of one. */
 bool stack_is_guard(u64 va);
+
+/* The lowest address of the stack that holds va, or 0. Any value. */
+u64 stack_find(u64 va);

@@ -4,6 +4,8 @@
 #include <kernel/layout.h>
 #include <lib/types.h>
 
+#include <platform/poison.h>
+
 #define PLATFORM_MAX_PA MAX_PHYSICAL
 #define PLATFORM_VMALLOC_BASE VMALLOC_BASE
 #define PLATFORM_VMALLOC_SIZE VMALLOC_SIZE
@@ -24,19 +26,6 @@ static inline u64 virt_to_phys(const void *va)
 static inline bool is_direct_map(const void *va)
 {
 	return (u64)va - DIRECT_MAP_BASE < DIRECT_MAP_SIZE;
-}
-
-/* For the host's address sanitizer. */
-static inline void platform_poison(const void *p, size_t n)
-{
-	(void)p;
-	(void)n;
-}
-
-static inline void platform_unpoison(const void *p, size_t n)
-{
-	(void)p;
-	(void)n;
 }
 
 static inline struct page *page_at(const void *va)

@@ -40,7 +40,7 @@ struct mm_context {
  * Never inlined: a copy elsewhere would be pre-empted in its middle, and another thread of the CPU
  * would find the stack half popped. krealloc_tag() is two of them with a memcpy() in between, which
  * is outside: nothing of the context is half done there, nor remembered across it. */
-#define __mm_fast __attribute__((section("mm_fast_text"), noinline))
+#define __mm_fast __attribute__((section("mm_fast_text"), noinline)) PLATFORM_FAST
 
 /* Whether an instruction at this address may be in the middle of a fast path. */
 bool mm_in_fast_path(u64 ip);

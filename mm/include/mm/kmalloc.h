@@ -12,6 +12,7 @@
 #pragma once
 
 #include <mm/gfp.h>
+#include <mm/platform.h>
 #include <mm/site.h>
 #include <mm/slab.h>
 
@@ -62,11 +63,13 @@ extern struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
 /* Flags with which memory does not come straight from a size class. */
 #define KMALLOC_SPECIAL (__GFP_ZERO | __GFP_DMA | __GFP_DMA32)
 
-/* Where size and flags are constants, so is the choice of the cache; what is known of the flags
+/* Where size and flags are constants, so is the choice of the cache (but a sanitizer must
+ * know the size); what is known of the flags
  * alone need not be asked again. literal: the tag's site knows the size (mm/site.h). */
 static __always_inline void *kmalloc_tag(size_t size, gfp_t gfp, u32 tag, bool literal)
 {
-	if (literal && size - 1 < KMALLOC_MAX_CLASS && !(gfp & KMALLOC_SPECIAL))
+	if (!PLATFORM_POISONS && literal && size - 1 < KMALLOC_MAX_CLASS &&
+	    !(gfp & KMALLOC_SPECIAL))
 		return slab_alloc(kmalloc_cache[(size - 1) / 16], gfp, tag);
 	if (__builtin_constant_p(gfp & KMALLOC_SPECIAL) && !(gfp & KMALLOC_SPECIAL))
 		return kmalloc_plain(size, gfp, tag);

@@ -30,11 +30,24 @@
  *
  * PLATFORM_VMALLOC_BASE, PLATFORM_VMALLOC_SIZE: the addresses of mm/vmalloc.h; multiples of 1 GiB.
  *
- * void platform_poison(const void *p, size_t n), platform_unpoison(const void *p, size_t n): what
- * lies there may not be touched from now on, or may again. Nothing in the kernel; on the host under
- * the address sanitizer an access to poisoned bytes ends the run with its report. Contents stay. p
- * is 8-byte aligned; n is any number: of an 8-byte word that is poisoned from its middle on, only
- * the start may be touched. Memory that goes back to the page allocator must not be poisoned.
+ * void platform_poison_as(const void *p, size_t n, enum poison_kind kind), platform_unpoison(const
+ * void *p, size_t n): what lies there may not be touched from now on, or may again. Under an
+ * address sanitizer (CONFIG=kasan, and the host's) an access to poisoned bytes ends the run with a
+ * report; otherwise nothing. Contents stay. p is 8-byte aligned; n is any number: of an 8-byte word
+ * that is poisoned from its middle on, only the start may be touched. Memory that goes back to the
+ * page allocator must not be poisoned.
+ *
+ * void platform_pages_freed(const struct page *head, u64 nr_pages), platform_pages_allocated(…):
+ * the same for pages that the page allocator gets, before anybody can take them, and gives out.
+ *
+ * void platform_area_usable(u64 va, u64 bytes, u64 usable): the same for whole pages of vmalloc's
+ * addresses: the first `usable` bytes may be touched, and no others. As far as there is memory to
+ * remember it.
+ *
+ * PLATFORM_POISONS: whether kmalloc's objects are poisoned to the byte that was asked for.
+ * PLATFORM_FAST: what else the compiler must know of functions that are __mm_fast (mm/context.h).
+ *
+ * PLATFORM_RED_ZONE: bytes between two objects of a slab, at least; 0 where nobody would look.
  */
 #pragma once
 
@@ -56,6 +69,16 @@ enum pageblock_state {
 
 struct page;
 
+/* Why bytes may not be touched. */
+enum poison_kind {
+	POISON_FREED,      /* a free object */
+	POISON_RED_ZONE,   /* around objects: never anybody's */
+	POISON_LARGE_TAIL, /* behind what was asked for, in the last page */
+	POISON_FREED_PAGE,
+	POISON_VMALLOC, /* the tail of a vmalloc area */
+	POISON_VFREED,  /* what was one */
+};
+
 /* What mm/ keeps of each thread. All zeros when it begins; it and its address are the thread's for
  * as long as it lives. */
 struct mm_thread {
@@ -63,6 +86,11 @@ struct mm_thread {
 };
 
 #include <platform/mm.h>
+
+static inline void platform_poison(const void *p, size_t n)
+{
+	platform_poison_as(p, n, POISON_FREED);
+}
 
 /* The running thread's, in a handler that of the thread that it interrupted. Any time, any context.
  */

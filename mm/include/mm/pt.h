@@ -20,6 +20,7 @@
 #define PTE_DIRTY (1ull << 6)
 #define PTE_LARGE (1ull << 7)
 #define PTE_GLOBAL (1ull << 8)
+#define PTE_OPAQUE (1ull << 10) /* of the root table: walks and checks pass it by */
 #define PTE_NX (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 

@@ -119,20 +119,26 @@ static inline u8 page_state(const struct page *page)
 	return pageblock_map[pfn >> 9];
 }
 
+#define PLATFORM_RED_ZONE 0u
+#define PLATFORM_FAST
+#define PLATFORM_POISONS false /* to the byte: objects as wide as their class may be touched */
+
 #if HOST_ASAN
 /* Of the sanitizer's runtime. (Not its header: nothing of the C library may be seen here.) */
 void __asan_poison_memory_region(const volatile void *p, size_t n);
 void __asan_unpoison_memory_region(const volatile void *p, size_t n);
-#define platform_poison(p, n) __asan_poison_memory_region(p, n)
+#define platform_poison_as(p, n, kind) ((void)(kind), __asan_poison_memory_region(p, n))
 #define platform_unpoison(p, n) __asan_unpoison_memory_region(p, n)
 #elif defined(HOST_VALGRIND)
-void platform_poison(const void *p, size_t n);
+void host_poison(const void *p, size_t n);
 void platform_unpoison(const void *p, size_t n);
+#define platform_poison_as(p, n, kind) ((void)(kind), host_poison(p, n))
 #else
-static inline void platform_poison(const void *p, size_t n)
+static inline void platform_poison_as(const void *p, size_t n, enum poison_kind kind)
 {
 	(void)p;
 	(void)n;
+	(void)kind;
 }
 
 static inline void platform_unpoison(const void *p, size_t n)
@@ -141,6 +147,26 @@ static inline void platform_unpoison(const void *p, size_t n)
 	(void)n;
 }
 #endif
+
+static inline void platform_area_usable(u64 va, u64 bytes, u64 usable)
+{
+	(void)va;
+	(void)bytes;
+	(void)usable;
+}
+
+/* Free pages may be touched here: tests look into them. */
+static inline void platform_pages_freed(const struct page *head, u64 nr_pages)
+{
+	(void)head;
+	(void)nr_pages;
+}
+
+static inline void platform_pages_allocated(const struct page *head, u64 nr_pages)
+{
+	(void)head;
+	(void)nr_pages;
+}
 
 /* A thread's; a thread that is to be another CPU than 0 says so with host_cpu_enter(). */
 extern _Thread_local struct mm_context host_mm_context;
