@@ -224,10 +224,13 @@ static void print_line(const char *what, u64 pages)
 static void print_orders(const struct audit *a)
 {
 	for_each_zone(z) {
+		unsigned nr = 0;
+
 		kprintf("    free blocks, node %u %s:", z->node, z->name);
 		for (unsigned order = 0; order < NR_ORDERS; order++)
 			if (a->free_blocks[z->id][order] != 0)
-				kprintf(" %u:%lu", order, a->free_blocks[z->id][order]);
+				kprintf("%s %u:%lu", nr++ == 7 ? "\n       " : "", order,
+				        a->free_blocks[z->id][order]);
 		kprintf("\n");
 	}
 }

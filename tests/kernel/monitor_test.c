@@ -315,5 +315,5 @@ TEST(monitor, finds_leaks_and_audits)
 {
 	EXPECT_ANSWER("leaks", 0, " unreferenced\n");
 	EXPECT_ANSWER("audit", 0, "every page and every object is in exactly one state");
-	EXPECT_LE(widest(), 100u);
+	EXPECT_LE(widest(), 80u);
 }

@@ -16,7 +16,7 @@ static struct {
 
 unsigned misuse_tiers(void)
 {
-	return TIER_RELEASE | TIER_ASKED;
+	return TIER_RELEASE | TIER_SAMPLED | TIER_ASKED;
 }
 
 static const char *tier_names(char buf[32], unsigned tiers)

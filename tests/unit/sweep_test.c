@@ -9,7 +9,7 @@
 #include "tests/model/expect.h"
 #include "tests/model/sweep.h"
 
-#define BULK 70u
+#define BULK 20u
 
 static struct kmem_cache *cache;
 
@@ -121,12 +121,12 @@ TEST(sweep, kmalloc)
 
 static bool allocate_pages_in_bulk(void *arg)
 {
-	static struct page *pages[20];
-	size_t n = alloc_pages_bulk(GFP_KERNEL, 20, pages);
+	static struct page *pages[8];
+	size_t n = alloc_pages_bulk(GFP_KERNEL, 8, pages);
 
 	(void)arg;
 	free_pages_bulk(n, pages);
-	return n == 20;
+	return n == 8;
 }
 
 static bool allocate_in_a_row(void *arg)
@@ -144,7 +144,7 @@ static bool allocate_in_a_row(void *arg)
 
 TEST(sweep, pages)
 {
-	expect_sweep(allocate_pages_in_bulk, NULL, 20);
+	expect_sweep(allocate_pages_in_bulk, NULL, 8);
 	expect_sweep(allocate_in_a_row, NULL, 2);
 }
 
