@@ -14,9 +14,10 @@ static struct {
 	unsigned nr_lines; /* expected so far */
 } now;
 
+/* slab_debug= and kfence= are turned on by the bugs themselves. */
 unsigned misuse_tiers(void)
 {
-	return TIER_RELEASE | TIER_SAMPLED | TIER_ASKED;
+	return TIER_RELEASE | TIER_BOOT | TIER_SAMPLED | TIER_ASKED;
 }
 
 static const char *tier_names(char buf[32], unsigned tiers)
