@@ -133,7 +133,8 @@ INCLUDE_boot := lib/include mm/include boot/include
 INCLUDE_kernel := lib/include mm/include boot/include .
 INCLUDE_tests := $(INCLUDE_kernel)
 kernel_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) kernel/include)
-host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include) \
+host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include \
+		$(if $(filter kernel/% tests/host/heaps_main.c,$1),kernel/include)) \
 	$(if $(filter tests/host/%,$1),,$(addprefix -include ,$(wildcard tests/host/include/rename.h)))
 
 # --- Sources ---
@@ -252,6 +253,7 @@ $H/$(subst _,-,$1): $H/plain/tests/host/$1_main.c.o $H/plain/strata.a
 	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -o $$@ $$^
 endef
 $(foreach m,$(HOST_MAIN_C:tests/host/%_main.c=%),$(eval $(call host_program,$m)))
+$H/heaps: $(patsubst %,$H/plain/%.c.o,kernel/trace kernel/compare tests/model/heap_conformance tests/model/heap_complexity)
 .SECONDARY:
 
 # --- Running ---

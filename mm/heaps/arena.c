@@ -51,12 +51,18 @@ extern const struct heap_design heap_explicit_lifo;
 
 /* --- the central heap, with the lock --- */
 
+static void unlock_central(struct arena *a, u64 flags)
+{
+	a->heap.steps = a->central->steps; /* the front itself takes none */
+	spin_unlock_irq(&a->lock, flags);
+}
+
 static void *central_alloc(struct arena *a, size_t size, size_t align)
 {
 	u64 flags = spin_lock_irq(&a->lock);
 	void *object = a->central->design->alloc(a->central, size, align);
 
-	spin_unlock_irq(&a->lock, flags);
+	unlock_central(a, flags);
 	return object;
 }
 
@@ -65,7 +71,7 @@ static void central_free(struct arena *a, void *object)
 	u64 flags = spin_lock_irq(&a->lock);
 
 	a->central->design->free(a->central, object);
-	spin_unlock_irq(&a->lock, flags);
+	unlock_central(a, flags);
 }
 
 /* Objects for an empty cache; fewer when there are no more. */
@@ -80,7 +86,7 @@ static void fill(struct arena *a, struct cache *c, size_t size)
 			break;
 		c->slot[c->nr++] = object;
 	}
-	spin_unlock_irq(&a->lock, flags);
+	unlock_central(a, flags);
 }
 
 /* The longest unused ones: they lie at the bottom. */
@@ -90,7 +96,7 @@ static void spill(struct arena *a, struct cache *c, u32 nr)
 
 	for (u32 i = 0; i < nr; i++)
 		a->central->design->free(a->central, c->slot[i]);
-	spin_unlock_irq(&a->lock, flags);
+	unlock_central(a, flags);
 	c->nr -= nr;
 	for (u32 i = 0; i < c->nr; i++)
 		c->slot[i] = c->slot[i + nr];

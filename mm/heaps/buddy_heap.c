@@ -12,7 +12,7 @@
  * A block of 2^k bytes lies at a multiple of 2^k. Its buddy, the other half of the block of 2^(k+1)
  * that both were cut from, lies where bit k of the offset is turned round. A request takes the
  * smallest free block that is large enough and halves it until it fits; a free joins buddies as
- * long as both halves are free. The heap begins with one block of 64 KiB (or what the region has)
+ * long as both halves are free. The heap begins with one block of 4 KiB (or what the region has)
  * and doubles when it is full: the memory added is the buddy of all there was.
  *
  *   D1  the headers lead from block to block through the heap, each at a multiple of its size.
@@ -29,7 +29,7 @@
 #include <mm/heap.h>
 
 #define MIN_ORDER 5u
-#define FIRST_ORDER 16u
+#define FIRST_ORDER 12u
 #define NR_LISTS 48u /* orders below 48: 128 TiB */
 
 struct header {

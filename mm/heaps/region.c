@@ -5,14 +5,15 @@
  * whose pages go back at once when they are freed, wherever they lie (Doug Lea's malloc, glibc).
  *
  *   R1  base <= brk <= limit, and no mapped page lies below limit.
- *   R2  table[i] is n at the first of a range's n pages, INNER at the others, 0 where it is free.
+ *   R2  table[i] is n at the first of a range's n pages, INNER at the others, 0 where it is free,
+ *       and only there the page's bit is set.
  *   R3  mapped_bytes is the sum of the ranges; peak_bytes is the largest footprint there was.
  *
  * Cost: the break O(1); a mapped range O(pages) to find, next fit downwards, as is fair for a
  * stand-in of a system call. The heaps' counted steps leave it out.
  */
 #include <lib/assert.h>
-#include <lib/bits.h>
+#include <lib/bitmap.h>
 #include <mm/region.h>
 
 #define INNER (~0u)
@@ -26,12 +27,16 @@ void region_init(struct region *r, enum region_kind kind, void *memory, size_t b
 	*r = (struct region){.kind = kind, .base = memory, .brk = memory, .threshold = threshold};
 	r->nr_bytes = bytes;
 	if (kind == REGION_MAPPED) {
-		table_bytes = align_up(bytes / REGION_PAGE * sizeof(*r->table), REGION_PAGE);
+		size_t n = bytes / REGION_PAGE;
+
+		table_bytes = align_up(n * sizeof(u32) + (n / 64 + 2) * sizeof(u64), REGION_PAGE);
 		r->nr_pages = r->next = (bytes - table_bytes) / REGION_PAGE;
 		r->pages = r->base;
 		r->table = (u32 *)(void *)(r->base + r->nr_pages * REGION_PAGE);
+		r->free = (u64 *)(void *)(r->table + align_up(r->nr_pages, 2));
 		for (size_t i = 0; i < r->nr_pages; i++)
 			r->table[i] = 0;
+		bitmap_fill(r->free, r->nr_pages);
 	}
 	r->limit = r->base + bytes - table_bytes;
 }
@@ -80,11 +85,22 @@ bool region_shrink(struct region *r, void *brk)
 /* The break may rise to the lowest page that is mapped. */
 static void settle_limit(struct region *r)
 {
-	size_t i = 0;
+	size_t i = (size_t)(r->limit - r->pages) / REGION_PAGE;
 
 	while (i < r->nr_pages && r->table[i] == 0)
 		i++;
 	r->limit = r->pages + i * REGION_PAGE;
+}
+
+/* The page after the highest free one below `top`, or 0: 64 pages a step. */
+static size_t last_free(const struct region *r, size_t top)
+{
+	for (; top % 64 != 0; top--)
+		if (bitmap_test(r->free, top - 1))
+			return top;
+	while (top > 0 && r->free[top / 64 - 1] == 0)
+		top -= 64;
+	return top > 0 ? top - 63 + highest_bit(r->free[top / 64 - 1]) : 0;
 }
 
 /* Whether n free pages begin at page i; if not, *top becomes where a search below may end. */
@@ -103,7 +119,7 @@ static size_t find_run(const struct region *r, size_t n, size_t align, size_t to
 {
 	size_t lowest = align_up((u64)(r->brk - r->pages), REGION_PAGE) / REGION_PAGE;
 
-	while (top >= n) {
+	while ((top = last_free(r, top)) >= n) {
 		u64 place = align_down((u64)(r->pages + (top - n) * REGION_PAGE), align);
 
 		if (place < (u64)(r->pages + lowest * REGION_PAGE))
@@ -127,9 +143,10 @@ void *region_map(struct region *r, size_t bytes, size_t align)
 		i = find_run(r, n, max_u64(align, REGION_PAGE), r->nr_pages);
 	if (i == r->nr_pages)
 		return NULL;
-	for (size_t j = 1; j < n; j++)
-		r->table[i + j] = INNER;
-	r->table[i] = (u32)n;
+	for (size_t j = 0; j < n; j++) {
+		r->table[i + j] = j == 0 ? (u32)n : INNER;
+		bitmap_clear(r->free, i + j);
+	}
 	r->next = i;
 	r->mapped_bytes += n * REGION_PAGE;
 	if (r->pages + i * REGION_PAGE < r->limit)
@@ -154,8 +171,10 @@ void region_unmap(struct region *r, void *range)
 	size_t i = (size_t)((u8 *)range - r->pages) / REGION_PAGE;
 
 	assert(bytes != 0);
-	for (size_t j = 0; j < bytes / REGION_PAGE; j++)
+	for (size_t j = 0; j < bytes / REGION_PAGE; j++) {
 		r->table[i + j] = 0;
+		bitmap_set(r->free, i + j);
+	}
 	r->mapped_bytes -= bytes;
 	r->next = max_u64(r->next, i + bytes / REGION_PAGE);
 	if (range == r->limit)
@@ -181,7 +200,8 @@ const char *region_check(const struct region *r)
 	for (size_t i = 0; i < r->nr_pages; i++) {
 		bool is_head = r->table[i] != 0 && r->table[i] != INNER;
 
-		if ((r->table[i] == INNER) != (in_range > 0))
+		if ((r->table[i] == INNER) != (in_range > 0) ||
+		    bitmap_test(r->free, i) != (r->table[i] == 0))
 			return "region R2: a mapped range has the wrong length";
 		if (is_head)
 			in_range = r->table[i];

@@ -10,7 +10,7 @@
  * used one after it.
  *
  * The trees are treaps (Seidel and Aragon 1996): search trees by their key, heaps by a priority
- * that is a hash of the block's address. So their shape is that of random insertion, whatever the
+ * that is a hash of the block's place. So their shape is that of random insertion, whatever the
  * order, and insertion and removal are a split and a merge of a dozen lines each.
  *
  *   T1  both trees hold exactly the free blocks, each in order of its key and by priority.
@@ -61,10 +61,10 @@ static u8 *end_of(const struct node *b)
 
 /* --- treaps --- */
 
-/* Fibonacci hashing (Knuth 3, 6.4): neighbours in memory are far apart. */
-static u64 priority(const struct node *b)
+/* Of the place in the heap, by Fibonacci hashing (Knuth 3, 6.4): neighbours are far apart. */
+static u64 priority(const struct tree *t, const struct node *b)
 {
-	u64 x = (u64)b * 0x9e3779b97f4a7c15;
+	u64 x = (u64)((const u8 *)b - t->start) * 0x9e3779b97f4a7c15;
 
 	return (x ^ x >> 32) * 0xbf58476d1ce4e5b9;
 }
@@ -101,7 +101,7 @@ static void merge(struct tree *t, unsigned by, struct node *a, struct node *b, s
 {
 	while (a != NULL && b != NULL) {
 		t->heap.steps++;
-		if (priority(a) > priority(b)) {
+		if (priority(t, a) > priority(t, b)) {
 			*root = a;
 			root = &a->child[by][RIGHT];
 			a = *root;
@@ -119,7 +119,7 @@ static struct node **find_link(struct tree *t, unsigned by, const struct node *b
 {
 	struct node **link = &t->root[by];
 
-	while (*link != NULL && *link != b && priority(*link) > priority(b)) {
+	while (*link != NULL && *link != b && priority(t, *link) > priority(t, b)) {
 		t->heap.steps++;
 		link = &(*link)->child[by][is_before(by, *link, b->size, b)];
 	}
@@ -306,11 +306,11 @@ static struct node *first_of(const struct tree *t, unsigned by)
 	return b;
 }
 
-static bool is_heap_ordered(const struct node *b)
+static bool is_heap_ordered(const struct tree *t, const struct node *b)
 {
 	for (unsigned i = 0; i < NR_TREES * 2; i++)
 		if (b->child[i / 2][i % 2] != NULL &&
-		    priority(b->child[i / 2][i % 2]) > priority(b))
+		    priority(t, b->child[i / 2][i % 2]) > priority(t, b))
 			return false;
 	return true;
 }
@@ -323,7 +323,7 @@ static const char *tree_check(const struct heap *heap)
 	for (unsigned by = 0; by < NR_TREES; by++)
 		for (struct node *b = first_of(t, by), *next; b != NULL; b = next, nr[by]++) {
 			next = next_of(t, by, b);
-			if (!is_heap_ordered(b))
+			if (!is_heap_ordered(t, b))
 				return "tree T1: a block has a higher priority than its parent";
 			if (by == BY_ADDRESS && next != NULL && end_of(b) >= (u8 *)next)
 				return "tree T2: two free blocks touch";

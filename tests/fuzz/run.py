@@ -34,6 +34,7 @@ RUNS = {
     "heap": (1000, 600),
     "pages": (1000, 400),
     "vmem": (3000, 600),
+    "heaps": (1500, 400),
 }
 DEFAULT_RUNS = (5000, 1000)
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")

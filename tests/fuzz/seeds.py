@@ -180,6 +180,8 @@ def write_operations():
     for target in ("buddy", "heap", "pages", "untouched"):
         for i, step in enumerate((37, 91, 151)):
             write(target, "mix-%d" % i, mix(200, step))
+    for design in range(20):
+        write("heaps", "mix-%d" % design, bytes([design, design % 3, 16]) + mix(300, 37 + 2 * design))
     for kind in range(4):  # which kind of arena: plain, imports, quantum caches, both
         write("vmem", "mix-%d" % kind, bytes([kind]) + mix(400, 37 + 2 * kind))
 

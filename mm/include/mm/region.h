@@ -3,7 +3,7 @@
  * process: a break that moves up from the bottom, mapped ranges from the top downwards.
  *
  *     base                        brk          bottom                 table            end
- *     | the heap, contiguous      |  . . . . . | ranges of pages      | 4 bytes a page |
+ *     | the heap, contiguous      |  . . . . . | ranges of pages      | 33 bits a page |
  *
  *   REGION_BUFFER   a fixed buffer: what was extended is never given back, and all of it counts
  *   REGION_BREAK    a break, as sbrk(): extend and shrink at its end
@@ -26,6 +26,7 @@ struct region {
 	u8 *base, *brk;
 	u8 *limit;        /* the break ends here: the lowest mapped page, or the end */
 	u8 *pages;        /* REGION_MAPPED: of table[0] */
+	u64 *free;        /* a bit a page, behind the table: set when it is free */
 	u32 *table;       /* a word a page: 0 free, the range's pages at its first, INNER within */
 	size_t nr_pages;  /* in the table */
 	size_t next;      /* where the next search for pages begins, downwards */
