@@ -62,6 +62,11 @@ MODEL ?=
 BENCH_HOST ?=
 #? FRAGMENTATION (none): more options of tests/bench/host/fragmentation.py, for fragmentation: '--memory 131072'
 FRAGMENTATION ?=
+#? HEAP (none): the C file that contest scores, with a `const struct heap_design heap_contest` (docs/gallery.md)
+HEAP ?=
+#? TRACES (all), DESIGNS (all): what compare and contest replay, by name; patterns and commas, or words
+TRACES ?= *
+DESIGNS ?=
 #? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
 BOOTS ?= *
 
@@ -253,7 +258,8 @@ $H/$(subst _,-,$1): $H/plain/tests/host/$1_main.c.o $H/plain/strata.a
 	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -o $$@ $$^
 endef
 $(foreach m,$(HOST_MAIN_C:tests/host/%_main.c=%),$(eval $(call host_program,$m)))
-$H/heaps: $(patsubst %,$H/plain/%.c.o,kernel/trace kernel/compare tests/model/heap_conformance tests/model/heap_complexity)
+HEAPS_OBJ := $(patsubst %,$H/plain/%.c.o,kernel/trace kernel/compare tests/model/heap_conformance tests/model/heap_complexity)
+$H/heaps: $(HEAPS_OBJ)
 .SECONDARY:
 
 # --- Running ---
@@ -453,6 +459,23 @@ plots: ## draw docs/img/*.svg from what bench-host, fragmentation and bench CONF
 	@$(PYTHON) tools/plot-benchmarks --host $(BUILD)/bench-host.json --fragmentation $(BUILD)/fragmentation.json \
 		--guest $(BUILD)/release/bench.txt
 
+# --- The gallery of allocators: docs/gallery.md ---
+
+HEAPS = $(PYTHON) tools/heaps --program $H/heaps --traces '$(TRACES)' --cc '$(HOSTCC)'
+compare: $H/heaps ## every classic allocator on every trace, and how their costs grow (TRACES=, DESIGNS=)
+	@$(HEAPS) compare $(DESIGNS)
+	@$(HEAPS) complexity $(DESIGNS)
+compare-pictures: $H/heaps ## draw docs/img/gallery-*
+	@tools/deps --for plots
+	@$(HEAPS) pictures
+heap-mutants: $H/heaps ## deliberate bugs in each design of the gallery: what catches them (DESIGNS=)
+	@$(HEAPS) mutants $(DESIGNS)
+contest: $H/heaps ## score the heap in HEAP=file.c by the formula of the CS:APP malloc lab (TRACES=)
+	$(if $(HEAP),,$(error Say which heap: make contest HEAP=file.c))
+	@$(HOSTCC) $(HOST_CFLAGS) -O2 -Ilib/include -Imm/include -Imm/heaps -Itests/host/include \
+		-include tests/host/include/rename.h -o $H/contest '$(HEAP)' $H/plain/tests/host/heaps_main.c.o $(HEAPS_OBJ) $H/plain/strata.a
+	@$(PYTHON) tools/heaps --program $H/contest --traces '$(TRACES)' contest
+
 mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE=, GOAL=)
 	@tools/deps --for build
 	@$(PYTHON) tools/mutate --hostcc '$(HOSTCC)' --scratch $(BUILD)/mutate --goal '$(GOAL)' \
@@ -488,11 +511,11 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: fuzz fuzz-build bench-host fragmentation plots
+.PHONY: fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
 .PHONY: all kernel iso run debug replay bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
 -include $(foreach b,$(TEST_BUILDS),$(TESTS_C:%=$H/$b/%.d)) $(KERNEL_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
-	$(HOST_MAIN_C:%=$H/plain/%.d)
+	$(HOST_MAIN_C:%=$H/plain/%.d) $(HEAPS_OBJ:.o=.d)

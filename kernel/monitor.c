@@ -84,6 +84,10 @@ const struct monitor_command monitor_commands[] = {
     {"test", "[FILTER]", "run the self-tests",
      "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
      0, 1, monitor_test},
+    {"compare", "[DESIGN]", "replay the loaded trace on the classic allocators",
+     "Costs in ticks of the time stamp counter (instructions under -icount shift=0), steps, and\n"
+     "what the heap held at most; live: what was asked for of that. Without a name, all.",
+     0, 1, monitor_compare},
     {"log", "[LINES]", "the last lines of the log (20), shown before or not", NULL, 0, 1,
      monitor_log},
     {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},

@@ -347,6 +347,7 @@ static int layout(const char *trace)
 	struct picture p = {.every = ~0ull};
 	struct trace t;
 
+	c->max_steps = ~0ull;
 	if (nr_designs != 1 || designs[0]->traits & (HEAP_KERNEL | HEAP_TYPED | HEAP_MAPS))
 		fail(STATUS_USAGE, "layout", "name one design with a heap of its own");
 	if (replay_one(c, designs[0], text, length) != 0)

@@ -67,6 +67,9 @@ int monitor_free_raw(int argc, char **argv);
 /* Frees everything that `alloc` holds; returns how many. */
 unsigned monitor_free_all(void);
 
+/* monitor_compare.c: the gallery of allocators */
+int monitor_compare(int argc, char **argv);
+
 /* monitor_machine.c: the rest of the kernel */
 int monitor_memmap(int argc, char **argv);
 int monitor_cpu(int argc, char **argv);

@@ -1,0 +1,121 @@
+/*
+ * The monitor's `compare`: the trace that was loaded as a boot module, on every design of the
+ * gallery (mm/heap.h), in the kernel.
+ *
+ * A tick is one of the time stamp counter, so under QEMU's -icount shift=0 exactly an instruction.
+ * The heap's memory is vmalloc()ed, a quarter of what is free, and handed out afresh to each
+ * design. Interrupts stay on: their handlers' ticks are in the worst cases.
+ */
+#include <boot/boot_info.h>
+#include <kernel/compare.h>
+#include <kernel/memory.h>
+#include <kernel/monitor.h>
+#include <kernel/trace.h>
+#include <lib/log.h>
+#include <lib/platform.h>
+#include <lib/string.h>
+#include <mm/mm.h>
+
+#define THRESHOLD (128 * KIB) /* mapped ranges from this on */
+#define MAX_STEPS 20000000ull /* a design that took more is stopped */
+#define MAX_BYTES (512 * MIB)
+
+static u64 read_clock(void)
+{
+	return cycles();
+}
+
+static struct compare compare = {.clock = read_clock, .max_steps = MAX_STEPS};
+
+static void print_row(const struct heap_design *design, const struct compare *c)
+{
+	bool kernel = design->traits & HEAP_KERNEL;
+	u64 mean = compare_mean_tenths(&c->cost), steps = compare_mean_tenths(&c->steps);
+
+	kprintf("%-18s %7lu.%lu %8lu %10lu %6lu.%lu ", design->name, mean / 10, mean % 10,
+	        compare_percentile(&c->cost, 99), c->cost.worst, steps / 10, steps % 10);
+	if (c->stopped)
+		kprintf("  too slow: stopped after %lu operations\n", c->nr_ops);
+	else if (kernel)
+		kprintf("%10s %6s %6lu\n", "-", "-", c->nr_failures);
+	else
+		kprintf("%10lu %5lu%% %6lu\n", c->peak_footprint >> 10,
+		        c->peak_live * 100 / max_u64(c->peak_footprint, 1), c->nr_failures);
+}
+
+static int run_one(const struct heap_design *design, const struct boot_module *m, void *memory,
+                   size_t bytes)
+{
+	struct region region;
+	int err;
+
+	region_init(&region, REGION_MAPPED, memory, bytes, THRESHOLD);
+	compare.region = &region;
+	err = compare_run(&compare, design, phys_to_virt(m->base), m->length);
+	if (err == 0)
+		print_row(design, &compare);
+	else if (err != -ENOENT)
+		kprintf("compare: %s: line %u: %s\n", design->name, compare.line, compare.error);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* All designs, or the one that is named. */
+static int run(const char *name, const struct boot_module *m, void *memory, size_t bytes)
+{
+	int err = 0;
+
+	kprintf("%-18s %9s %8s %10s %8s %10s %6s %6s\n", "design", "ticks", "99 %", "worst",
+	        "steps", "peak KiB", "live", "failed");
+	for (const struct heap_design *const *d = heap_designs; *d != NULL; d++)
+		if (name == NULL || strcmp(name, (*d)->name) == 0) {
+			int one = run_one(*d, m, memory, bytes);
+
+			err = err != 0 ? err : one;
+		}
+	return err;
+}
+
+static int with_memory(const char *name, const struct boot_module *m, u64 nr_ids)
+{
+	struct mm_usage usage;
+	size_t bytes;
+	void *memory;
+	int err = -ENOMEM;
+
+	mm_usage(&usage);
+	bytes = min_u64((usage.managed_pages - usage.used_pages) / 4 * PAGE_SIZE, MAX_BYTES);
+	memory = vmalloc(bytes);
+	compare.slots = vmalloc(max_u64(nr_ids, 1) * sizeof(*compare.slots));
+	if (memory != NULL && compare.slots != NULL)
+		err = run(name, m, memory, bytes);
+	else
+		kprintf("compare: no memory: %zu bytes for the heaps, %lu live objects\n", bytes,
+		        nr_ids);
+	vfree(compare.slots);
+	vfree(memory);
+	return err;
+}
+
+int monitor_compare(int argc, char **argv)
+{
+	const struct boot_info *info = boot_info();
+	const char *name = argc > 1 ? argv[1] : NULL;
+	struct trace t;
+
+	if (name != NULL && heap_design_find(name) == NULL) {
+		kprintf("compare: no design \"%s\"; there are:", name);
+		for (const struct heap_design *const *d = heap_designs; *d != NULL; d++)
+			kprintf(" %s", (*d)->name);
+		kprintf("\n");
+		return -ENOENT;
+	}
+	if (info->nr_modules == 0) {
+		kprintf("compare: no trace: boot with one as the first module (docs/gallery.md)\n");
+		return -ENOENT;
+	}
+	if (trace_open(&t, phys_to_virt(info->module[0].base), info->module[0].length) != 0) {
+		kprintf("compare: line %u of the trace: %s\n", t.line, t.error);
+		return -EINVAL;
+	}
+	return with_memory(name, &info->module[0], t.nr_ids);
+}
