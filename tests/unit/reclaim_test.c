@@ -251,6 +251,8 @@ TEST(reclaim, a_miser_is_passed_by)
 	register_shrinker(&miser);
 	open(&first, "first", 100);
 	EXPECT_EQ(reclaim_pages(100), 100);
+	EXPECT_EQ(first.nr, 0);
+	EXPECT_EQ(first.nr_asked, 9);
 	close(&first);
 	unregister_shrinker(&miser);
 }

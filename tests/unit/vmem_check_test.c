@@ -55,6 +55,15 @@ static void close(void)
 		EXPECT_SOUND(vmem_check(v));            \
 	})
 
+/* The same where more than the value has to be put back. */
+#define EXPECT_BREAKS_WITH(name, lvalue, wrong)         \
+	({                                              \
+		__typeof__(lvalue) right_ = (lvalue);   \
+		(lvalue) = (__typeof__(lvalue))(wrong); \
+		EXPECT_BROKEN(vmem_check(v), name);     \
+		(lvalue) = right_;                      \
+	})
+
 TEST(vmem_check, V1_segments_tile_their_span)
 {
 	open();
@@ -157,6 +166,32 @@ TEST(vmem_check, V4_the_table_holds_what_is_allocated)
 	close();
 }
 
+/* The first bucket is looked at too. */
+TEST(vmem_check, V4_a_stray_in_the_first_bucket)
+{
+	struct hash_node stray = {NULL, 0x14000}, **bucket;
+
+	open();
+	while (hash_bucket_of(&v->hash, stray.key) != 0)
+		stray.key += 0x1000;
+	bucket = hash_bucket(&v->hash, 0);
+	stray.next = *bucket;
+	v->hash.nr++;
+	EXPECT_BREAKS_WITH("V4:", *bucket, &stray);
+	v->hash.nr--;
+	close();
+}
+
+TEST(vmem_check, all_arenas_are_checked)
+{
+	open();
+	EXPECT_SOUND(vmem_check_all());
+	v->nr_spans++;
+	EXPECT_BROKEN(vmem_check_all(), "V5:");
+	v->nr_spans--;
+	close();
+}
+
 TEST(vmem_check, V5_sums_are_those_of_the_segments)
 {
 	open();
@@ -173,6 +208,8 @@ TEST(vmem_check, V6_the_rotor_is_a_segment_before_the_place)
 	EXPECT_BREAKS("V6:", v->rotor, seg[0]);
 	EXPECT_BREAKS("V6:", v->rotor, &v->head);
 	EXPECT_BREAKS("V6:", v->next, 0x11000);
+	v->next = seg_start(v->rotor);
+	EXPECT_SOUND(vmem_check(v));
 	close();
 }
 
@@ -237,6 +274,8 @@ TEST(vmem_check, Q3_magazines_hold_what_is_cached)
 	EXPECT_BREAKS("Q3:", m->nr, QUANTUM_MAGAZINE + 1);
 	EXPECT_BREAKS("Q3:", *m->slot[0].tag, TAG_FIRST_SITE);
 	EXPECT_BREAKS("Q3:", m->slot[0].addr, m->slot[0].addr + 0x2000);
+	ASSERT_GT(m->nr, 1);
+	EXPECT_BREAKS("Q3:", m->slot[m->nr - 1].addr, m->slot[m->nr - 1].addr + 0x2000);
 	close();
 }
 
@@ -255,4 +294,40 @@ TEST(vmem_check, Q4_sums_and_lists_are_those_of_the_slabs)
 	EXPECT_BROKEN(vmem_check(v), "Q4:");
 	list_push_front(&c->partial, &s->link);
 	close();
+}
+
+/* Four segments a slab: of two slabs one is all free, then none of either. */
+TEST(vmem_check, Q4_slabs_are_listed_in_their_order)
+{
+	struct vmem *q = vmem_create("listed", 64, 1 << 20, 1, NULL, NULL, NULL, 16, GFP_KERNEL);
+	struct list *partial;
+	struct quantum_slab *s;
+	u64 at[8];
+
+	ASSERT_NOT_NULL(q);
+	partial = &q->quantum_caches->of_units[16].partial;
+	for (unsigned i = 0; i < 8; i++)
+		at[i] = vmem_alloc(q, 16, GFP_KERNEL);
+	quantum_flush_here(q);
+	ASSERT_TRUE(list_is_empty(partial));
+	s = quantum_find(q, at[0]);
+	list_push_back(partial, &s->link);
+	EXPECT_BROKEN(vmem_check(q), "Q4:"); /* nothing of it is free */
+	list_remove(&s->link);
+	for (unsigned i = 0; i < 5; i++)
+		vmem_free(q, at[i], 16);
+	quantum_flush_here(q);
+	EXPECT_SOUND(vmem_check(q));
+	s = list_first(partial, struct quantum_slab, link);
+	list_remove(&s->link);
+	list_push_back(partial, &s->link);
+	EXPECT_BROKEN(vmem_check(q), "Q4:"); /* the one that is all free is not the last */
+	list_remove(&s->link);
+	list_push_front(partial, &s->link);
+	q->quantum_caches->of_units[1].nr_free++;
+	EXPECT_BROKEN(vmem_check(q), "Q4:"); /* of a size that nobody uses */
+	q->quantum_caches->of_units[1].nr_free--;
+	for (unsigned i = 5; i < 8; i++)
+		vmem_free(q, at[i], 16);
+	ASSERT_EQ(vmem_destroy(q), 0);
 }
