@@ -98,10 +98,14 @@ TEST(mempool, that_cannot_be_filled_takes_nothing)
 
 TEST(mempool, impossible_numbers)
 {
+	struct mempool *p;
+
 	EXPECT_NULL(create(0, NR_ELEMENTS));
 	EXPECT_NULL(create(MEMPOOL_MAX + 1, NR_ELEMENTS));
 	EXPECT_EQ(source.nr_calls, 0);
-	mempool_destroy(mempool_create_kmalloc_pool(MEMPOOL_MAX, 64));
+	p = mempool_create_kmalloc_pool(MEMPOOL_MAX, 64);
+	EXPECT_NOT_NULL(p);
+	mempool_destroy(p);
 	EXPECT_NULL(mempool_create_kmalloc_pool(0, 64));
 	EXPECT_NULL(mempool_create_page_pool(MEMPOOL_MAX + 1, 0));
 	EXPECT_NULL(mempool_create_kmalloc_pool(2, KMALLOC_MAX_SIZE + 1));

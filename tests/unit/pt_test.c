@@ -173,6 +173,16 @@ TEST(pt, refuses_one_page_that_is_mapped_among_many)
 	}
 }
 
+/* At address 0, with no bit but that it is there. */
+TEST(pt, refuses_the_barest_of_leaves)
+{
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE + 3 * PAGE_SIZE, 0, PAGE_SIZE, PTE_PRESENT), 0);
+	EXPECT_EQ(pt_map(&pt, BASE, 2 * GIB, 16 * PAGE_SIZE, BITS), -EEXIST);
+	expect_mapped(BASE + 3 * PAGE_SIZE, 0, PAGE_SIZE, 12);
+	close();
+}
+
 /* A page between large leaves: small leaves go where the table is, and no others. */
 TEST(pt, tables_that_ran_empty_are_used_again)
 {

@@ -81,6 +81,21 @@ TEST(vmem_check, V1_segments_tile_their_span)
 	close();
 }
 
+/* What two segments, or a span and its first, agree on may be wrong all the same. */
+TEST(vmem_check, V1_neighbours_that_agree)
+{
+	open();
+	seg[0]->node.key = 0;
+	EXPECT_BREAKS_WITH("V1:", seg[1]->node.key, 0);
+	seg[0]->node.key = 0x10000;
+	seg[1]->end = 0x10000;
+	EXPECT_BREAKS_WITH("V1:", seg[2]->node.key, 0x10000);
+	seg[1]->end = 0x11001;
+	EXPECT_BREAKS_WITH("V1:", seg[2]->node.key, 0x11001);
+	seg[1]->end = 0x11000;
+	close();
+}
+
 TEST(vmem_check, V1_spans_do_not_overlap)
 {
 	struct vmem_seg *other;

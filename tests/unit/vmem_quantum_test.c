@@ -269,6 +269,27 @@ TEST(vmem_quantum, walks_see_every_live_segment)
 	close(v);
 }
 
+static void expect_at(void *expected, unsigned kind, u64 addr, u64 size, u32 tag)
+{
+	(void)kind;
+	(void)tag;
+	EXPECT_EQ(addr, *(u64 *)expected);
+	EXPECT_EQ(size, 48);
+}
+
+/* Its address is in quanta of any size. */
+TEST(vmem_quantum, walks_say_where_a_segment_is)
+{
+	struct vmem *v = vmem_create("test", 1024, 1 << 20, 16, NULL, NULL, NULL, 64, GFP_KERNEL);
+	u64 a = vmem_alloc(v, 48, GFP_KERNEL), b = vmem_alloc(v, 48, GFP_KERNEL),
+	    last = max_u64(a, b);
+
+	vmem_free(v, min_u64(a, b), 48); /* the slab's first would be where the slab is */
+	vmem_walk(v, VMEM_ALLOC, expect_at, &last);
+	vmem_free(v, last, 48);
+	close(v);
+}
+
 /* --- without --- */
 
 /* Smaller than a slab, so small sizes are the arena's own; any size that rounds to theirs frees. */
@@ -308,6 +329,15 @@ TEST(vmem_quantum, without_memory_for_magazines_there_is_no_arena)
 }
 
 #if __STDC_HOSTED__
+/* Objects of the manager's that are in use. */
+static u64 live_objects(void)
+{
+	struct mm_usage usage;
+
+	mm_usage(&usage);
+	return usage.live_objects;
+}
+
 static void use_on_the_other(void *arena)
 {
 	struct vmem *v = arena;
@@ -321,9 +351,10 @@ TEST(vmem_quantum, magazines_of_other_cpus_count)
 {
 	struct quantum_magazine *m;
 	struct vmem *v;
-	u64 right;
+	u64 right, before;
 
 	host_machine_borrow(0, 2);
+	before = live_objects();
 	v = open("test");
 	host_cpus_run(2, use_on_the_other, v);
 	m = quantum_magazine(v, 1, 5);
@@ -335,6 +366,7 @@ TEST(vmem_quantum, magazines_of_other_cpus_count)
 	EXPECT_BROKEN(vmem_check(v), "Q3:");
 	m->slot[HALF - 1].addr = right;
 	close(v);
+	EXPECT_EQ(live_objects(), before); /* the slab came back too */
 	host_machine_return();
 }
 #endif

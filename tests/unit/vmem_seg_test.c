@@ -133,13 +133,27 @@ TEST(vmem_seg, an_idle_arena_settles_to_its_own_tags)
 	close(v);
 }
 
+/* Where the next fit would go on is a segment that is gone. */
+TEST(vmem_seg, an_idle_arena_forgets_where_it_was)
+{
+	struct vmem *v = open(1, 10);
+	u64 at = vmem_alloc(v, 1, GFP_KERNEL | VM_NEXTFIT);
+
+	vmem_free(v, at, 1);
+	EXPECT_NOT_NULL(v->rotor);
+	vmem_reap(v);
+	EXPECT_NULL(v->rotor);
+	EXPECT_SOUND(vmem_check(v));
+	close(v);
+}
+
 /* --- without memory --- */
 
 TEST(vmem_seg, what_needs_no_tag_needs_no_memory)
 {
 	static struct hoard hoard;
 	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
-	struct vmem *v = open(1, 10), *two = open(1, 10), *none = open(1, 10);
+	struct vmem *v = open(100, 10), *two = open(1, 10), *none = open(1, 10);
 	static void *tag[512];
 	struct kmem_cache *tags = NULL;
 	unsigned nr = 0;
@@ -151,11 +165,11 @@ TEST(vmem_seg, what_needs_no_tag_needs_no_memory)
 	hoard_take_all(&hoard, GFP_NOWAIT);
 	while (nr < ARRAY_SIZE(tag) && (tag[nr] = kmem_cache_alloc(tags, gfp)) != NULL)
 		nr++;
-	EXPECT_EQ(vmem_alloc(v, 1, gfp), 1);
-	EXPECT_EQ(vmem_alloc(v, 1, gfp), 2);
+	EXPECT_EQ(vmem_alloc(v, 1, gfp), 100);
+	EXPECT_EQ(vmem_alloc(v, 1, gfp), 101);
 	EXPECT_EQ(v->nr_spare, 0);
-	EXPECT_EQ(vmem_alloc(v, 1, gfp), 0); /* it would be cut */
-	EXPECT_EQ(vmem_alloc(v, 8, gfp), 3); /* all that is left */
+	EXPECT_EQ(vmem_alloc(v, 1, gfp), 0);   /* it would be cut */
+	EXPECT_EQ(vmem_alloc(v, 8, gfp), 102); /* all that is left */
 	EXPECT_EQ(vmem_add(two, 20, 10, gfp), 0);
 	EXPECT_EQ(vmem_alloc(none, 1, gfp), 1);
 	EXPECT_EQ(vmem_add(none, 20, 10, gfp), -ENOMEM); /* one is not enough */
@@ -164,8 +178,8 @@ TEST(vmem_seg, what_needs_no_tag_needs_no_memory)
 	EXPECT_SOUND(vmem_check(none));
 	kmem_cache_free_bulk(tags, nr, tag);
 	hoard_drop_all(&hoard);
-	give(v, 1, 3);
-	vmem_free(v, 3, 8);
+	give(v, 100, 102);
+	vmem_free(v, 102, 8);
 	give(none, 1, 2);
 	close(v);
 	close(two);
