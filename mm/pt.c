@@ -168,6 +168,7 @@ int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits)
 		if (error != 0)
 			return undo(pt, va, done, error);
 		nr = min_u64((length - done) / span, PAGETABLE_ENTRIES - index);
+		debug_assert(nr != 0);
 		filled = is_new ? nr : count_empty(&table[index], nr);
 		fill_leaves(&table[index], filled, (pa + done) | bits | leaf_bits(level), span);
 		done += filled * span;
@@ -195,6 +196,7 @@ int pt_map_pages(struct page_tables *pt, u64 va, struct page *const pages[], siz
 			return undo(pt, va, done << PAGE_SHIFT, error);
 		entry = &table[pagetable_index(at, 0)];
 		end = entry + min_u64(n - done, PAGETABLE_ENTRIES - pagetable_index(at, 0));
+		debug_assert(end > entry);
 		for (; entry < end; entry++, done++) {
 			if (*entry != 0)
 				return undo(pt, va, done << PAGE_SHIFT, -EEXIST);
@@ -297,6 +299,7 @@ u64 pt_clear(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *
 			sum += clear_large(entry, va, level, gone, context);
 			step = min_u64(to_end(va, level), left);
 		}
+		debug_assert(step != 0);
 	}
 	return sum;
 }
@@ -326,6 +329,7 @@ static bool is_mapped(const struct page_tables *pt, u64 va, u64 length)
 		if (!(*entry & PTE_PRESENT))
 			return false;
 		step = min_u64(to_end(va, level), left);
+		debug_assert(step != 0);
 	}
 	return true;
 }
@@ -400,6 +404,7 @@ static u64 prune_below(u64 *table, unsigned level, u64 va, u64 length, u64 chain
 		u64 *entry = &table[pagetable_index(va, level)], *below;
 
 		step = min_u64(to_end(va, level), left);
+		debug_assert(step != 0);
 		if (!(*entry & PTE_PRESENT) || pagetable_is_leaf(*entry, level))
 			continue;
 		below = table_of(*entry);

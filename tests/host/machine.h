@@ -38,3 +38,6 @@ extern enum log_level host_log_level;
 
 /* How often platform_reclaim_wanted() was called. */
 extern u64 host_reclaim_wanted;
+
+/* How often platform_wake_one() was called. */
+extern u64 host_wakes;

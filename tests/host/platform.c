@@ -111,8 +111,11 @@ void platform_wait(struct list *waiters, struct spinlock *lock, u64 *flags)
 	wait_as(&w, waiters, lock, flags);
 }
 
+u64 host_wakes;
+
 void platform_wake_one(struct list *waiters)
 {
+	__atomic_add_fetch(&host_wakes, 1, __ATOMIC_RELAXED);
 	if (!list_is_empty(waiters)) {
 		struct waiter *w = list_first(waiters, struct waiter, link);
 

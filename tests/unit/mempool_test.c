@@ -218,6 +218,28 @@ TEST(mempool, misuse_is_named)
 	mempool_destroy(p);
 }
 
+#if __STDC_HOSTED__
+#include <tests/host/machine.h>
+
+/* P3: for each element that comes into the reserve, and for no other. */
+TEST(mempool, who_waits_is_woken_by_what_fills_the_reserve)
+{
+	struct mempool *p = create(2, 4);
+	void *e[4];
+
+	ASSERT_NOT_NULL(p);
+	for (unsigned i = 0; i < 4; i++)
+		e[i] = mempool_alloc(p, GFP_NOWAIT);
+	for (unsigned i = 0; i < 4; i++) {
+		u64 before = host_wakes;
+
+		mempool_free(e[i], p);
+		EXPECT_EQ(host_wakes - before, i < 2);
+	}
+	mempool_destroy(p);
+}
+#endif
+
 /* Whichever of the reserve it is. */
 TEST(mempool, a_second_free_is_seen_while_the_reserve_has_room)
 {

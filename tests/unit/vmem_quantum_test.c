@@ -158,8 +158,10 @@ TEST(vmem_quantum, tables_grow_with_the_slabs)
 	struct vmem *v = open("test");
 
 	for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
-		at[i] = take(v, 16);
+		at[i] = vmem_alloc(v, 16, GFP_KERNEL | (i % 8 < 4 ? __GFP_DMA : __GFP_DMA32));
 	for (unsigned i = 0; i < QUANTUM_TABLES; i++) {
+		ASSERT_NOT_NULL(v->quantum_caches->table[i].hash.part[1]);
+		EXPECT_LT(ksize(v->quantum_caches->table[i].hash.part[1]), PAGE_SIZE); /* no DMA */
 		EXPECT_EQ(v->quantum_caches->table[i].hash.nr, 20);
 		EXPECT_EQ(v->quantum_caches->table[i].hash.nr_buckets, 20);
 	}

@@ -89,6 +89,23 @@ TEST(vmem_seg, the_table_grows_with_the_segments)
 	close(v);
 }
 
+/* The caller's flags say where memory is, and these are no memory of the caller's. */
+TEST(vmem_seg, the_table_is_no_memory_for_devices)
+{
+	static const gfp_t flags[] = {__GFP_DMA, __GFP_DMA32};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct vmem *v = open(1, 100);
+
+		take(v, 1, 17);
+		EXPECT_EQ(vmem_alloc(v, 1, GFP_KERNEL | flags[i]), 17);
+		ASSERT_NOT_NULL(v->hash.part[1]);
+		EXPECT_LT(ksize(v->hash.part[1]), PAGE_SIZE); /* which would be whole pages */
+		give(v, 1, 18);
+		close(v);
+	}
+}
+
 /* --- settling --- */
 
 /* In use: the surplus goes, what is allocated stays. */
