@@ -444,3 +444,23 @@ TEST(kmalloc, blocks_of_the_first_call_site)
 	ASSERT_NOT_NULL(p);
 	kfree_sensitive(p);
 }
+
+/* Every size to the byte: with a node named it is the class's that kmalloc() takes. */
+TEST(kmalloc, a_named_node_changes_no_class)
+{
+	struct slab_object_info info;
+	void *p, *q;
+
+	for (size_t size = 1; size <= KMALLOC_MAX_CLASS; size += size < 64 ? 1 : 15) {
+		p = kmalloc(size, GFP_KERNEL);
+		q = kmalloc_node(size, GFP_KERNEL, 0);
+		ASSERT_TRUE(p != NULL && q != NULL);
+		EXPECT_EQ(ksize(q), ksize(p));
+		kfree(p);
+		kfree(q);
+	}
+	q = kmalloc_node(KMALLOC_MAX_CLASS, GFP_KERNEL, 0);
+	EXPECT_TRUE(slab_object_of(q, &info));
+	kfree(q);
+	EXPECT_NULL(kmalloc_node(1 << 20, GFP_KERNEL, MAX_NODES));
+}

@@ -162,3 +162,51 @@ TEST(slab_kept, giving_back_is_done_a_little_at_a_time)
 	EXPECT_EQ(c->nr_magazines, 2);
 	close(c);
 }
+
+/* --- how what was missed is forgotten, on a depot of no cache --- */
+
+#define INTERVAL 256u
+#define MOST 32u
+
+static struct kmem_cache lone;
+
+static void trip(u32 nr_full)
+{
+	lone.depot.nr_full = nr_full;
+	depot_note_trip(&lone);
+}
+
+/* As many as were never used in an interval go at its end. */
+TEST(slab_kept, what_was_not_used_in_an_interval_is_forgotten)
+{
+	lone.depot = (struct depot){.extra = 5, .min_full = 9};
+	for (u32 i = 1; i <= INTERVAL; i++) {
+		trip(i == 100 ? 2 : 9);
+		EXPECT_EQ(lone.depot.nr_trips, i);
+		EXPECT_EQ(lone.depot.extra, i < INTERVAL ? 5 : 3);
+		EXPECT_EQ(lone.depot.min_full, i < 100 || i == INTERVAL ? 9 : 2);
+	}
+	for (u32 i = 1; i <= INTERVAL; i++)
+		trip(4);
+	EXPECT_EQ(lone.depot.extra, 0); /* four were not used, and there were three */
+}
+
+TEST(slab_kept, a_single_one_is_forgotten_too)
+{
+	lone.depot = (struct depot){.extra = 1, .min_full = 1};
+	for (u32 i = 1; i <= INTERVAL; i++)
+		trip(1);
+	EXPECT_EQ(lone.depot.extra, 0);
+	for (u32 i = 1; i <= INTERVAL; i++)
+		trip(1); /* nothing is counted where nothing is to be forgotten */
+	EXPECT_EQ(lone.depot.nr_trips, INTERVAL);
+}
+
+TEST(slab_kept, refusals_are_counted_up_to_what_may_be_kept)
+{
+	lone.depot = (struct depot){.extra = 0};
+	for (u32 i = 1; i <= 2 * MOST; i++) {
+		depot_note_refusal(&lone, NULL);
+		EXPECT_EQ(lone.depot.nr_refused, i < MOST ? i : MOST);
+	}
+}

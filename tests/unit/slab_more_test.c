@@ -86,3 +86,26 @@ TEST(slab_more, a_node_that_cannot_be)
 	EXPECT_NOT_NULL(p);
 	kfree(p);
 }
+
+/* What a request for a node's object takes of a slab. */
+TEST(slab_more, one_object_is_one)
+{
+	struct kmem_cache *c = kmem_cache_create("one-more", 64, 0, 0, NULL);
+	void *object = kmem_cache_alloc(c, GFP_KERNEL);
+	struct magazine_slot slot;
+	u64 flags, nr_free;
+
+	ASSERT_NOT_NULL(object);
+	kmem_cache_free(c, object);
+	magazine_flush(c, false);
+	flags = spin_lock_irq(&c->lock);
+	nr_free = c->nr_free;
+	slot = slab_take_one_locked(c, list_first(&c->slabs[SLABS_EMPTY], struct slab, link));
+	EXPECT_EQ(c->nr_free, nr_free - 1);
+	EXPECT_EQ(*slot.tag, TAG_IN_MAGAZINE);
+	slab_put_locked(c, &slot, 1);
+	EXPECT_EQ(c->nr_free, nr_free);
+	spin_unlock_irq(&c->lock, flags);
+	EXPECT_SOUND(kmem_cache_check(c));
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
