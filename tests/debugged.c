@@ -24,6 +24,19 @@ static const struct {
     {"counters.a_trip_to_the_zone_and_its_lock_are_counted", STACKS},
     {"books.magazines_hold_objects_by_their_size", MAGAZINES},
     {"depot_learning.*", MAGAZINES},
+    {"contig_edges.plenty_is_had_without_emptying_caches", STACKS},
+    {"cpu_pages_edges.*", STACKS},
+    {"page_alloc_edges.memory_is_not_cleared_unless_asked", STACKS},
+    {"audit.balances_with_some_of_everything", MAGAZINES},
+    {"audit.counts_depots_and_what_is_offline", MAGAZINES},
+    {"sweep_kernel.threads", STACKS}, /* how often it allocates depends on them */
+    {"misuse.page_raced", STACKS},
+    {"misuse.cached_page_damaged", STACKS},
+    {"unreferenced_kernel.guarded_objects_are_roots", MAGAZINES},
+    {"misuse.free_raced", MAGAZINES},
+    {"misuse.kfree_never_allocated", LAYOUT},
+    {"misuse.free_bits_damaged", LAYOUT},
+    {"unreferenced.any_address_inside_leads_to_it_and_none_beside", LAYOUT}, /* ksize is exact */
     {"fast_path.*", MAGAZINES},
     {"guard.*", MAGAZINES}, /* only caches with magazines are sampled */
     {"guard_pages.*", MAGAZINES},
