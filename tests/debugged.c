@@ -51,6 +51,12 @@ static const struct {
     {"site.objects_know_who_asked_for_them", MAGAZINES},
     {"page_alloc.cached_blocks_are_used_before_failing", STACKS},
     {"slab_fault.wrong_cache", MAGAZINES},
+    {"misuse.write_past_the_end", MAGAZINES}, /* sampled objects come where magazines are empty */
+    {"misuse.read_past_the_end", MAGAZINES},
+    {"misuse.write_before_the_start", MAGAZINES},
+    {"misuse.write_after_free", MAGAZINES},
+    {"misuse.read_after_free", MAGAZINES},
+    {"misuse.canary", MAGAZINES},
     {"slab_fault.an_object_in_two_magazines", MAGAZINES},
     {"slab_fault.free_of_an_object_that_was_never_handed_out", LAYOUT},
     {"slab.the_object_just_freed_comes_next", MAGAZINES},

@@ -307,19 +307,30 @@ TEST(vmem_quantum, sizes_are_rounded_where_no_slab_fits)
 	close(v);
 }
 
+/* All free objects of every size class, each with a pointer to the one before. */
+static void *take_all_objects(gfp_t gfp)
+{
+	void *all = NULL, *p;
+
+	for (size_t size = KMALLOC_MAX_CLASS; size != 0; size -= 16) {
+		while ((p = kmalloc(size, gfp)) != NULL) {
+			*(void **)p = all;
+			all = p;
+		}
+	}
+	return all;
+}
+
 /* Enough for the arena and its caches, not for the magazines. */
 TEST(vmem_quantum, without_memory_for_magazines_there_is_no_arena)
 {
 	static struct hoard hoard;
 	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
 	void *arena = kmalloc(sizeof(struct vmem), GFP_KERNEL);
-	void *caches = kmalloc(sizeof(struct vmem_quantum), GFP_KERNEL), *all = NULL, *p;
+	void *caches = kmalloc(sizeof(struct vmem_quantum), GFP_KERNEL), *all, *p;
 
 	hoard_take_all(&hoard, GFP_NOWAIT);
-	while ((p = kmalloc(sizeof(struct quantum_magazine) * 16, gfp)) != NULL) {
-		*(void **)p = all;
-		all = p;
-	}
+	all = take_all_objects(gfp);
 	kfree(arena);
 	kfree(caches);
 	EXPECT_NULL(vmem_create("none", 64, 1 << 20, 1, NULL, NULL, NULL, 16, gfp));
