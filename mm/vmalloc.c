@@ -3,7 +3,7 @@
  * tables to join them.
  *
  * An area's record is in a table by address. The addresses come from the arena "vmalloc", whose
- * quantum caches serve areas of up to 15 pages and their guard. Pages are mapped in batches, so
+ * quantum caches serve areas of up to 16 pages and their guard. Pages are mapped in batches, so
  * that a large area costs a few instructions a page; where all of a 2 MiB piece can be one block,
  * it is one leaf.
  *
@@ -15,9 +15,9 @@
  *   VM1  every area is mapped from its first byte to its last, and its guard page is not
  *   VM2  what areas and waiting ones have of the arena is what it has given out
  *
- * Locks: areas (the table and the list of waiting ones), then page tables; neither is held while
- * pages or addresses are allocated. Memory for tables themselves is taken under the latter, without
- * reclaim.
+ * One lock guards the table, the list of waiting areas and the page tables: an allocation takes it
+ * once, and so does a free. It is not held while pages or addresses are allocated or freed; memory
+ * for page tables is taken under it, without reclaim.
  */
 #include "vmem_internal.h"
 
@@ -33,6 +33,7 @@
 #define PRUNE_AT_ONCE GIB
 #define HUGE_ORDER 9u
 #define HUGE_SIZE (PAGE_SIZE << HUGE_ORDER)
+#define CACHED_SIZE_MAX (64 * KIB + PAGE_SIZE) /* with the guard: quantum caches have it */
 #define WAITING_MAX 1024u
 #define WAITING_BYTES_MAX (32 * MIB)
 
@@ -48,11 +49,11 @@ struct vm_area {
 	u8 kind;
 };
 
-static struct spinlock area_lock = SPINLOCK_INIT("vmalloc areas"); /* L */
-static struct spinlock table_lock = SPINLOCK_INIT("vmalloc page tables");
-static struct vmem_hash areas;      /* L */
-static struct list waiting;         /* L */
-static struct vmalloc_stats counts; /* L */
+static struct spinlock area_lock = SPINLOCK_INIT("vmalloc"); /* L; and the page tables */
+static struct vmem_hash areas;                               /* L */
+static struct list waiting;                                  /* L */
+static u64 waiting_start, waiting_end;                       /* L: the addresses that those span */
+static struct vmalloc_stats counts;                          /* L */
 static struct kmem_cache *area_cache;
 static struct vmem *space;
 static u64 memory_bits; /* C: of a leaf of vmalloc() memory */
@@ -121,31 +122,25 @@ static __noinline void grow_table(u64 bytes, gfp_t gfp)
 		kfree(part);
 }
 
-static void area_publish(struct vm_area *a, gfp_t gfp)
+/* It is mapped, and counts from now on. Returns what the table wants: grow_table(). */
+static u64 area_publish_locked(struct vm_area *a)
 {
-	u64 irq = spin_lock_irq(&area_lock), wanted;
-
 	hash_insert(&areas, &a->node);
-	wanted = hash_wants(&areas);
 	counts.nr_areas++;
 	counts.bytes += a->bytes;
 	counts.memory_bytes += a->kind == AREA_PAGES ? a->bytes : 0;
-	spin_unlock_irq(&area_lock, irq);
-	if (unlikely(wanted != 0))
-		grow_table(wanted, gfp);
+	return hash_wants(&areas);
 }
 
-/* Its leaves are gone. Its addresses wait; true when too many do. */
-static bool area_retire(struct vm_area *a)
+/* Its leaves are gone. Its addresses wait; true when too many do. The area may be gone when the
+ * lock is. */
+static bool area_retire_locked(struct vm_area *a)
 {
-	u64 irq = spin_lock_irq(&area_lock);
-	bool many;
-
 	list_push_back(&waiting, &a->link);
+	waiting_start = min_u64(waiting_start, area_start(a));
+	waiting_end = max_u64(waiting_end, area_start(a) + a->size);
 	counts.waiting_bytes += a->size;
-	many = ++counts.nr_waiting >= WAITING_MAX || counts.waiting_bytes >= WAITING_BYTES_MAX;
-	spin_unlock_irq(&area_lock, irq);
-	return many;
+	return ++counts.nr_waiting >= WAITING_MAX || counts.waiting_bytes >= WAITING_BYTES_MAX;
 }
 
 /* --- pages in and out of areas --- */
@@ -182,21 +177,25 @@ static void free_blocks(struct page *page)
 	}
 }
 
-/* Unmaps the area's first `bytes`, and frees the blocks if they are its own. No block lies on both
- * sides of a multiple of 2 MiB. */
-static void unmap(const struct vm_area *a, u64 bytes)
+static _Noreturn __cold __noinline void not_as_it_was(const struct vm_area *a)
+{
+	panic("vmalloc: an area is not mapped as it was address=%#lx bytes=%#lx", area_start(a),
+	      a->bytes);
+}
+
+/* Unmaps the first `bytes` of a large area, and frees the blocks. None of them lies on both sides
+ * of a multiple of 2 MiB. */
+static void unmap_large(const struct vm_area *a, u64 bytes)
 {
 	for (u64 done = 0; done < bytes;) {
-		u64 part = a->kind == AREA_PAGES ? min_u64(bytes - done, 16 * HUGE_SIZE) : bytes;
+		u64 part = min_u64(bytes - done, 16 * HUGE_SIZE), irq, mapped;
 		struct blocks b = {NULL, 0};
-		u64 irq = spin_lock_irq(&table_lock);
-		u64 mapped = pt_clear(platform_page_tables(), area_start(a) + done, part,
-		                      a->kind == AREA_PAGES ? collect : NULL, &b);
 
-		spin_unlock_irq(&table_lock, irq);
+		irq = spin_lock_irq(&area_lock);
+		mapped = pt_clear(platform_page_tables(), area_start(a) + done, part, collect, &b);
+		spin_unlock_irq(&area_lock, irq);
 		if (unlikely(mapped != part))
-			panic("vmalloc: an area is not mapped as it was address=%#lx bytes=%#lx",
-			      area_start(a), a->bytes);
+			not_as_it_was(a);
 		free_blocks(b.first);
 		done += part;
 	}
@@ -227,8 +226,29 @@ static struct page *block_alloc(gfp_t gfp, unsigned *order)
 	return alloc_page(gfp);
 }
 
+/* So many pages in blocks, chained in the order of their addresses to be; NULL: memory is short. */
+static struct page *blocks_alloc(u64 nr_pages, gfp_t gfp)
+{
+	struct page *first = NULL, **link = &first;
+
+	while (nr_pages > 0) {
+		unsigned order = order_for(nr_pages);
+		struct page *block = block_alloc(gfp, &order);
+
+		*link = block;
+		if (unlikely(block == NULL)) {
+			free_blocks(first);
+			return NULL;
+		}
+		link = &block->link;
+		nr_pages -= 1ull << order;
+	}
+	*link = NULL;
+	return first;
+}
+
 /* Maps one block at `done`; its size, or 0. */
-static u64 add_block(const struct vm_area *a, u64 done, gfp_t gfp, u64 bits)
+static u64 add_block(const struct vm_area *a, u64 done, gfp_t gfp)
 {
 	unsigned order = order_for((a->bytes - done) >> PAGE_SHIFT);
 	struct page *page = block_alloc(gfp, &order);
@@ -237,10 +257,10 @@ static u64 add_block(const struct vm_area *a, u64 done, gfp_t gfp, u64 bits)
 
 	if (page == NULL)
 		return 0;
-	irq = spin_lock_irq(&table_lock);
+	irq = spin_lock_irq(&area_lock);
 	error = pt_map(platform_page_tables(), area_start(a) + done, page_to_phys(page),
-	               PAGE_SIZE << order, bits);
-	spin_unlock_irq(&table_lock, irq);
+	               PAGE_SIZE << order, memory_bits);
+	spin_unlock_irq(&area_lock, irq);
 	if (error != 0) {
 		free_pages(page, order);
 		return 0;
@@ -248,16 +268,16 @@ static u64 add_block(const struct vm_area *a, u64 done, gfp_t gfp, u64 bits)
 	return PAGE_SIZE << order;
 }
 
-/* Fills the area with pages; false: it is as empty as before. */
-static bool fill(const struct vm_area *a, gfp_t gfp)
+/* Fills a large area with pages; false: it is as empty as before. */
+static bool fill_large(const struct vm_area *a, gfp_t gfp)
 {
 	u64 done = 0;
 
 	while (done < a->bytes) {
-		u64 part = add_block(a, done, gfp, memory_bits);
+		u64 part = add_block(a, done, gfp);
 
 		if (unlikely(part == 0)) {
-			unmap(a, done);
+			unmap_large(a, done);
 			return false;
 		}
 		done += part;
@@ -267,64 +287,54 @@ static bool fill(const struct vm_area *a, gfp_t gfp)
 
 /* --- purge --- */
 
-/* Moves the waiting areas to `taken`. False: there are none. */
-static bool take_waiting(struct list *taken)
-{
-	u64 irq = spin_lock_irq(&area_lock);
-
-	while (!list_is_empty(&waiting)) {
-		struct list *l = waiting.next;
-
-		list_remove(l);
-		list_push_back(taken, l);
-	}
-	counts.nr_purges += counts.nr_waiting != 0;
-	counts.nr_waiting = counts.waiting_bytes = 0;
-	spin_unlock_irq(&area_lock, irq);
-	return !list_is_empty(taken);
-}
-
-/* Unlinks the tables that the areas left empty; and says which addresses they span. When these lie
- * close together, each table is looked at once. */
-static u64 prune(const struct list *taken, u64 *start, u64 *end)
+/* Unlinks the tables that the areas, which span [start, end), left empty. When they lie close
+ * together, each table is looked at once. */
+static u64 prune_locked(const struct list *taken, u64 start, u64 end)
 {
 	struct page_tables *pt = platform_page_tables();
-	u64 irq = spin_lock_irq(&table_lock), chain = 0;
+	u64 chain = 0;
 
-	*start = ~0ull;
-	*end = 0;
+	if (end - start <= PRUNE_AT_ONCE)
+		return pt_prune(pt, start, end - start, 0);
 	for (const struct list *l = taken->next; l != taken; l = l->next) {
 		const struct vm_area *a = list_entry(l, const struct vm_area, link);
 
-		*start = min_u64(*start, area_start(a));
-		*end = max_u64(*end, area_start(a) + a->size);
+		chain = pt_prune(pt, area_start(a), a->size, chain);
 	}
-	if (*end - *start <= PRUNE_AT_ONCE)
-		chain = pt_prune(pt, *start, *end - *start, 0);
-	else
-		for (const struct list *l = taken->next; l != taken; l = l->next) {
-			const struct vm_area *a = list_entry(l, const struct vm_area, link);
-
-			chain = pt_prune(pt, area_start(a), a->size, chain);
-		}
-	spin_unlock_irq(&table_lock, irq);
 	return chain;
+}
+
+/* The waiting areas move to `taken`; none: false. */
+static bool take_waiting(struct list *taken, u64 *start, u64 *end, u64 *chain)
+{
+	u64 irq = spin_lock_irq(&area_lock);
+	bool any = !list_is_empty(&waiting);
+
+	if (any) {
+		list_take_all(taken, &waiting);
+		*start = waiting_start;
+		*end = waiting_end;
+		waiting_start = ~0ull;
+		waiting_end = 0;
+		*chain = prune_locked(taken, *start, *end);
+		counts.nr_purges++;
+		counts.nr_waiting = counts.waiting_bytes = 0;
+	}
+	spin_unlock_irq(&area_lock, irq);
+	return any;
 }
 
 bool vmalloc_purge(void)
 {
-	struct list taken = LIST_INIT(taken);
+	struct list taken;
 	u64 start, end, chain;
+	struct vm_area *a;
 
-	if (!platform_may_flush() || !take_waiting(&taken))
+	if (!platform_may_flush() || !take_waiting(&taken, &start, &end, &chain))
 		return false;
-	chain = prune(&taken, &start, &end);
 	platform_flush(start, end);
 	(void)pt_free_tables(platform_page_tables(), chain);
-	while (!list_is_empty(&taken)) {
-		struct vm_area *a = list_first(&taken, struct vm_area, link);
-
-		list_remove(&a->link);
+	list_for_each(a, &taken, link) {
 		addresses_free(a);
 		kmem_cache_free(area_cache, a);
 	}
@@ -341,30 +351,66 @@ static u64 give_waiting(struct shrinker *self, u64 nr)
 
 /* --- vmalloc --- */
 
-static void *alloc_area(u64 bytes, bool aligned, gfp_t gfp, u32 tag)
+/* The area is mapped, or it was not possible: then it is retired. */
+static void *publish_or_retire(struct vm_area *a, int error, u64 irq, gfp_t gfp)
 {
-	gfp_t inner = gfp & ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
-	struct vm_area *a = area_create(bytes, aligned, AREA_PAGES, inner, tag);
+	void *p = (void *)area_start(a);
+	u64 wanted = 0;
+
+	if (likely(error == 0))
+		wanted = area_publish_locked(a);
+	else
+		(void)area_retire_locked(a);
+	spin_unlock_irq(&area_lock, irq);
+	if (unlikely(wanted != 0))
+		grow_table(wanted, gfp);
+	return likely(error == 0) ? p : NULL;
+}
+
+static void *alloc_small(u64 bytes, gfp_t gfp, gfp_t inner, u32 tag)
+{
+	struct vm_area *a = area_create(bytes, false, AREA_PAGES, inner, tag);
+	struct page *first;
+	u64 irq;
+	void *p;
+
+	if (unlikely(a == NULL))
+		return NULL;
+	first = blocks_alloc(bytes >> PAGE_SHIFT, gfp);
+	irq = spin_lock_irq(&area_lock);
+	p = publish_or_retire(
+	    a,
+	    likely(first != NULL)
+	        ? pt_map_blocks(platform_page_tables(), area_start(a), first, memory_bits)
+	        : -ENOMEM,
+	    irq, inner);
+	if (unlikely(p == NULL))
+		free_blocks(first);
+	return p;
+}
+
+static __noinline void *alloc_large(u64 bytes, gfp_t gfp, gfp_t inner, u32 tag)
+{
+	struct vm_area *a = area_create(bytes, true, AREA_PAGES, inner, tag);
+	bool filled;
 
 	if (a == NULL)
 		return NULL;
-	if (!fill(a, gfp)) {
-		(void)area_retire(a);
-		return NULL;
-	}
-	area_publish(a, inner);
-	return (void *)area_start(a);
+	filled = fill_large(a, gfp);
+	return publish_or_retire(a, filled ? 0 : -ENOMEM, spin_lock_irq(&area_lock), inner);
 }
 
 void *vmalloc_tag(u64 size, gfp_t gfp, u32 tag)
 {
+	gfp_t inner = gfp & ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
 	u64 bytes = align_up(size, PAGE_SIZE);
 	void *p;
 
-	if (size == 0 || size > VMALLOC_MAX_SIZE)
+	if (unlikely(size == 0 || size > VMALLOC_MAX_SIZE))
 		return NULL;
-	p = alloc_area(bytes, bytes >= HUGE_SIZE, gfp, tag);
-	if (p != NULL)
+	p = likely(bytes < HUGE_SIZE) ? alloc_small(bytes, gfp, inner, tag)
+	                              : alloc_large(bytes, gfp, inner, tag);
+	if (likely(p != NULL))
 		platform_area_usable((u64)p, bytes, size);
 	return p;
 }
@@ -382,40 +428,68 @@ static _Noreturn __cold void wrong_free(const char *who, const void *p)
 	panic("%s: %s address=%p", who, fault, p);
 }
 
-/* The area that starts there leaves the table, when it is of this kind. */
-static struct vm_area *area_take(const char *who, const void *p, enum area_kind kind)
+static const char *const owners[] = {"vfree()", "vunmap()", "iounmap()"};
+
+/* The area that starts there leaves the table, when it is of this kind. The lock is held, but for a
+ * panic. */
+static struct vm_area *area_take_locked(const char *who, const void *p, enum area_kind kind,
+                                        struct hash_node ***part, u64 irq)
 {
-	static const char *const owners[] = {"vfree()", "vunmap()", "iounmap()"};
-	u64 irq = spin_lock_irq(&area_lock);
-	struct hash_node *n = hash_find(&areas, (u64)p), **part = NULL;
+	struct hash_node *n = hash_find(&areas, (u64)p);
 	struct vm_area *a = n != NULL ? container_of(n, struct vm_area, node) : NULL;
 
-	if (likely(a != NULL && a->kind == kind)) {
-		part = hash_remove(&areas, n);
-		counts.nr_areas--;
-		counts.bytes -= a->bytes;
-		counts.memory_bytes -= kind == AREA_PAGES ? a->bytes : 0;
-	}
-	spin_unlock_irq(&area_lock, irq);
-	if (unlikely(a == NULL))
-		wrong_free(who, p);
-	if (unlikely(a->kind != kind))
+	if (unlikely(a == NULL || a->kind != kind)) {
+		spin_unlock_irq(&area_lock, irq);
+		if (a == NULL)
+			wrong_free(who, p);
 		panic("%s: an area for %s address=%p", who, owners[a->kind], p);
-	if (unlikely(part != NULL))
-		kfree(part);
+	}
+	*part = hash_remove(&areas, n);
+	counts.nr_areas--;
+	counts.bytes -= a->bytes;
+	counts.memory_bytes -= kind == AREA_PAGES ? a->bytes : 0;
 	return a;
+}
+
+/* Unmaps all of it; the blocks of a small one are left to the caller. Returns the bytes. */
+static u64 unmap_locked(const struct vm_area *a, struct page **blocks, u64 *irq)
+{
+	struct page_tables *pt = platform_page_tables();
+
+	if (a->kind != AREA_PAGES)
+		return pt_clear(pt, area_start(a), a->bytes, NULL, NULL);
+	if (likely(a->bytes < HUGE_SIZE))
+		return pt_take_blocks(pt, area_start(a), a->bytes >> PAGE_SHIFT, blocks)
+		       << PAGE_SHIFT;
+	spin_unlock_irq(&area_lock, *irq);
+	unmap_large(a, a->bytes);
+	*irq = spin_lock_irq(&area_lock);
+	return a->bytes;
 }
 
 static void area_free(const char *who, const void *p, enum area_kind kind)
 {
+	struct page *blocks = NULL;
+	struct hash_node **part;
 	struct vm_area *a;
+	bool many;
+	u64 irq;
 
 	if (p == NULL)
 		return;
-	a = area_take(who, p, kind);
+	irq = spin_lock_irq(&area_lock);
+	a = area_take_locked(who, p, kind, &part, irq);
 	platform_area_usable(area_start(a), a->bytes, 0);
-	unmap(a, a->bytes);
-	if (unlikely(area_retire(a)))
+	if (unlikely(unmap_locked(a, &blocks, &irq) != a->bytes)) {
+		spin_unlock_irq(&area_lock, irq);
+		not_as_it_was(a);
+	}
+	many = area_retire_locked(a);
+	spin_unlock_irq(&area_lock, irq);
+	free_blocks(blocks);
+	if (unlikely(part != NULL))
+		kfree(part);
+	if (unlikely(many))
 		(void)vmalloc_purge();
 }
 
@@ -446,20 +520,10 @@ void kvfree(const void *p)
 
 /* --- windows --- */
 
-static void *publish_or_retire(struct vm_area *a, int error)
-{
-	if (error != 0) {
-		(void)area_retire(a);
-		return NULL;
-	}
-	area_publish(a, GFP_KERNEL);
-	platform_area_usable(area_start(a), a->bytes, a->bytes);
-	return (void *)area_start(a);
-}
-
 void *vmap_tag(struct page *const pages[], size_t n, unsigned flags, u32 tag)
 {
 	struct vm_area *a;
+	void *va;
 	int error;
 	u64 irq;
 
@@ -468,11 +532,13 @@ void *vmap_tag(struct page *const pages[], size_t n, unsigned flags, u32 tag)
 	a = area_create(n << PAGE_SHIFT, 0, AREA_MAP, GFP_KERNEL, tag);
 	if (a == NULL)
 		return NULL;
-	irq = spin_lock_irq(&table_lock);
+	irq = spin_lock_irq(&area_lock);
 	error = pt_map_pages(platform_page_tables(), area_start(a), pages, n,
 	                     platform_page_bits(flags));
-	spin_unlock_irq(&table_lock, irq);
-	return publish_or_retire(a, error);
+	va = publish_or_retire(a, error, irq, GFP_KERNEL);
+	if (va != NULL)
+		platform_area_usable((u64)va, n << PAGE_SHIFT, n << PAGE_SHIFT);
+	return va;
 }
 
 void vunmap(const void *p)
@@ -506,11 +572,12 @@ void *ioremap_tag(u64 pa, u64 size, unsigned flags, u32 tag)
 	a = area_create(end - start, 0, AREA_DEVICE, GFP_KERNEL, tag);
 	if (a == NULL)
 		return NULL;
-	irq = spin_lock_irq(&table_lock);
+	irq = spin_lock_irq(&area_lock);
 	error = pt_map(platform_page_tables(), area_start(a), start, end - start,
 	               platform_page_bits(flags));
-	spin_unlock_irq(&table_lock, irq);
-	va = publish_or_retire(a, error);
+	va = publish_or_retire(a, error, irq, GFP_KERNEL);
+	if (va != NULL)
+		platform_area_usable((u64)va, end - start, end - start);
 	return va != NULL ? va + (pa - start) : NULL;
 }
 
@@ -567,10 +634,12 @@ void vmalloc_init(void)
 	hash_init(&areas, PAGE_SHIFT);
 	memory_bits = platform_page_bits(VM_WRITE);
 	list_init(&waiting);
+	waiting_start = ~0ull;
+	waiting_end = 0;
 	counts = (struct vmalloc_stats){0};
 	area_cache = kmem_cache_create("vm_area", sizeof(struct vm_area), 0, 0, NULL);
 	space = vmem_create("vmalloc", PLATFORM_VMALLOC_BASE, PLATFORM_VMALLOC_SIZE, PAGE_SIZE,
-	                    NULL, NULL, NULL, VMEM_QCACHE_QUANTA * PAGE_SIZE, GFP_KERNEL);
+	                    NULL, NULL, NULL, CACHED_SIZE_MAX, GFP_KERNEL);
 	if (area_cache == NULL || space == NULL || platform_page_tables() == NULL)
 		panic("vmalloc: no memory for its records");
 	vmem_reap(space); /* as it is found again when nothing is in use */

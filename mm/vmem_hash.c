@@ -18,6 +18,8 @@
 #include <lib/assert.h>
 #include <mm/kmalloc.h>
 
+#define SETTLE_STEPS 64u
+
 /* Buckets of a part. */
 static u64 part_size(unsigned part)
 {
@@ -132,6 +134,18 @@ static struct hash_node **join_some(struct vmem_hash *h)
 		part = join(h);
 	}
 	return part;
+}
+
+bool hash_settle(struct vmem_hash *h, struct hash_node ***part)
+{
+	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
+		if (h->nr_buckets <= max_u64(h->nr, HASH_FIRST))
+			return false;
+		*part = join(h);
+		if (*part != NULL)
+			return true;
+	}
+	return true;
 }
 
 void hash_insert(struct vmem_hash *h, struct hash_node *n)

@@ -1,5 +1,5 @@
 /*
- * Quantum caches: per-CPU magazines for the sizes of 1 to 16 quanta of an arena.
+ * Quantum caches: per-CPU magazines for the sizes of 1 to 32 quanta of an arena.
  *
  * The idea is the paper's: small sizes are cut from slabs, so that they neither fragment the arena
  * nor need a boundary tag each, and each CPU keeps some at hand. A slab is 64 quanta of the arena,
@@ -30,6 +30,9 @@
 #include <mm/kmalloc.h>
 
 #define HALF (QUANTUM_MAGAZINE / 2) /* what moves between a magazine and the slabs */
+/* A class's idle slabs may have a 2^-12th of the arena. */
+#define IDLE_SHARE_SHIFT 12u
+#define IDLE_SLABS_MAX 256u
 
 static struct kmem_cache *slab_cache;
 
@@ -215,6 +218,15 @@ static void trim_locked(struct vmem *v, struct quantum_class *c, u64 nr_kept, st
 		                  gone);
 }
 
+/* Slabs that may idle: what comes in waves must not make them anew each time. In a large arena they
+ * are nothing to it, and the next shortage takes them (vmem_reap()). */
+static u64 nr_idle_kept(const struct vmem *v, const struct quantum_class *c)
+{
+	u64 share = data_race(v->size) >> (quantum_slab_shift(v) + IDLE_SHARE_SHIFT);
+
+	return 1 + c->nr_slabs / 8 + min_u64(share, IDLE_SLABS_MAX);
+}
+
 /* The n lowest of the magazine, the longest unused; and slabs that are too many, if anybody takes
  * them. Interrupts off. */
 static void flush(struct vmem *v, struct quantum_magazine *m, unsigned units, u64 n,
@@ -226,7 +238,7 @@ static void flush(struct vmem *v, struct quantum_magazine *m, unsigned units, u6
 	for (u64 i = 0; i < n; i++)
 		put_locked(v, c, m->slot[i]);
 	if (gone != NULL)
-		trim_locked(v, c, 1 + c->nr_slabs / 8, gone);
+		trim_locked(v, c, nr_idle_kept(v, c), gone);
 	spin_unlock(&c->lock);
 	m->nr -= n;
 	for (u64 i = 0; i < m->nr; i++)

@@ -91,12 +91,12 @@ u64 vmem_lock_prepared(struct vmem *v, gfp_t flags)
 	return irq;
 }
 
-static void collect_surplus(struct vmem *v, struct vmem_leftovers *left)
+static void collect_surplus(struct vmem *v, u32 nr_kept, struct vmem_leftovers *left)
 {
-	while (v->nr_spare > SEGS_TO_KEEP) {
+	while (v->nr_spare > nr_kept) {
 		struct vmem_seg *s = take_spare(v);
 
-		assert(!is_static(v, s)); /* these come last, and there are fewer than are kept */
+		assert(!is_static(v, s)); /* these come last, and are no more than are kept */
 		list_push_back(&left->segs, &s->link);
 	}
 }
@@ -104,7 +104,7 @@ static void collect_surplus(struct vmem *v, struct vmem_leftovers *left)
 void vmem_unlock(struct vmem *v, u64 irq, struct vmem_leftovers *left)
 {
 	if (unlikely(v->nr_spare > SEGS_MAX))
-		collect_surplus(v, left);
+		collect_surplus(v, SEGS_TO_KEEP, left);
 	spin_unlock_irq(&v->lock, irq);
 	while (unlikely(!list_is_empty(&left->segs))) {
 		struct vmem_seg *s = list_first(&left->segs, struct vmem_seg, link);
@@ -272,14 +272,28 @@ static bool rebuild_idle(struct vmem *v, struct vmem_leftovers *left)
 	return true;
 }
 
+/* One in use gets as many spare tags as an operation needs, no more and no fewer if there is
+ * memory, and a table for as many segments as there are: what it uses does not depend on what it
+ * went through either. */
+static bool settle_used(struct vmem *v, struct vmem_leftovers *left, u64 *irq)
+{
+	if (v->nr_spare < SEGS_NEEDED)
+		*irq = fill_tags(v, SEGS_NEEDED, GFP_NOWAIT | __GFP_NOWARN, *irq);
+	collect_surplus(v, SEGS_NEEDED, left);
+	return hash_settle(&v->hash, &left->part);
+}
+
 void seg_settle(struct vmem *v)
 {
-	VMEM_LEFTOVERS(left);
-	u64 irq = spin_lock_irq(&v->lock);
+	bool more;
 
-	if (!rebuild_idle(v, &left))
-		collect_surplus(v, &left);
-	vmem_unlock(v, irq, &left);
+	do {
+		VMEM_LEFTOVERS(left);
+		u64 irq = spin_lock_irq(&v->lock);
+
+		more = !rebuild_idle(v, &left) && settle_used(v, &left, &irq);
+		vmem_unlock(v, irq, &left);
+	} while (more);
 }
 
 /* For an arena that nobody uses any more. */

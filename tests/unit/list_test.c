@@ -50,6 +50,21 @@ TEST(list, pushes_at_both_ends)
 	EXPECT_EQ(list_entry(head.prev, struct item, link), &items[2]);
 }
 
+TEST(list, moves_as_a_whole)
+{
+	struct list other;
+
+	build(5);
+	list_take_all(&other, &head);
+	EXPECT_TRUE(list_is_empty(&head));
+	list_take_all(&head, &other);
+	EXPECT_TRUE(list_is_empty(&other));
+	EXPECT_EQ(digits(), 1234);
+	list_remove(&items[4].link);
+	list_remove(&items[0].link);
+	EXPECT_EQ(digits(), 123);
+}
+
 TEST(list, removes_anywhere)
 {
 	build(5);

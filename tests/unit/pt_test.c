@@ -239,6 +239,108 @@ TEST(pt, maps_scattered_pages)
 	close();
 }
 
+/* --- blocks --- */
+
+#define ORDERS 4u
+#define BLOCK_PAGES ((1u << ORDERS) - 1)
+
+static struct page *head[ORDERS];
+
+static void alloc_blocks(void)
+{
+	for (unsigned order = 0; order < ORDERS; order++)
+		ASSERT_NOT_NULL(head[order] = alloc_pages(GFP_KERNEL, order));
+}
+
+static void free_blocks(void)
+{
+	for (unsigned order = 0; order < ORDERS; order++)
+		free_pages(head[order], order);
+}
+
+/* Chains them, the largest first. */
+static const struct page *chain(void)
+{
+	for (unsigned order = 0; order < ORDERS; order++)
+		head[order]->link = order > 0 ? head[order - 1] : NULL;
+	return head[ORDERS - 1];
+}
+
+static void expect_blocks(u64 va, const struct page *first)
+{
+	for (const struct page *block = first; block != NULL; block = block->link) {
+		expect_mapped(va, page_to_phys(block), PAGE_SIZE << block->order, 12);
+		va += PAGE_SIZE << block->order;
+	}
+}
+
+/* Wherever the border between two tables falls. */
+TEST(pt, blocks_go_in_and_come_out)
+{
+	alloc_blocks();
+	open(2);
+	for (u64 before = 0; before <= BLOCK_PAGES; before++) {
+		u64 va = BASE + 2 * MIB - before * PAGE_SIZE;
+		struct page *out = NULL;
+
+		ASSERT_EQ(pt_map_blocks(&pt, va, chain(), BITS), 0);
+		expect_blocks(va, head[ORDERS - 1]);
+		expect_hole(va - PAGE_SIZE);
+		expect_hole(va + BLOCK_PAGES * PAGE_SIZE);
+		ASSERT_EQ(pt_take_blocks(&pt, va, BLOCK_PAGES, &out), BLOCK_PAGES);
+		for (unsigned page = 0; page < BLOCK_PAGES; page++)
+			expect_hole(va + page * PAGE_SIZE);
+		for (unsigned order = 0; order < ORDERS; order++, out = out->link)
+			ASSERT_EQ(out, head[order]); /* the last block comes first */
+		EXPECT_NULL(out);
+	}
+	close();
+	free_blocks();
+}
+
+TEST(pt, blocks_are_mapped_whole_or_not_at_all)
+{
+	u64 va = BASE + 2 * MIB - 5 * PAGE_SIZE;
+
+	alloc_blocks();
+	open(2);
+	ASSERT_EQ(pt_map(&pt, va + 9 * PAGE_SIZE, 0, PAGE_SIZE, BITS), 0);
+	EXPECT_EQ(pt_map_blocks(&pt, va, chain(), BITS), -EEXIST);
+	EXPECT_TRUE(walker_translate(pt.root_pa, va + 9 * PAGE_SIZE).present);
+	for (unsigned page = 0; page < 9; page++)
+		expect_hole(va + page * PAGE_SIZE);
+	ASSERT_EQ(pt_map(&pt, BASE + 4 * MIB, 0, 2 * MIB, BITS), 0);
+	EXPECT_EQ(pt_map_blocks(&pt, BASE + 4 * MIB - 5 * PAGE_SIZE, chain(), BITS), -EEXIST);
+	expect_hole(BASE + 4 * MIB - 5 * PAGE_SIZE);
+	max_tables = nr_tables;
+	EXPECT_EQ(pt_map_blocks(&pt, BASE + 8 * MIB, chain(), BITS), -ENOMEM);
+	max_tables = 1000;
+	close();
+	free_blocks();
+}
+
+/* What is not as pt_map_blocks() left it ends the way out. */
+TEST(pt, blocks_that_were_meddled_with_are_not_believed)
+{
+	struct page *out = NULL;
+
+	alloc_blocks();
+	open(2);
+	for (u64 va = BASE; va < BASE + 4 * MIB; va += MIB)
+		ASSERT_EQ(pt_map_blocks(&pt, va, chain(), BITS), 0);
+	EXPECT_EQ(pt_take_blocks(&pt, BASE, 10, &out), 8); /* the second reaches over the end */
+	*pt_entry(&pt, BASE + MIB + 8 * PAGE_SIZE, 0) = 0;
+	EXPECT_EQ(pt_take_blocks(&pt, BASE + MIB, BLOCK_PAGES, &out), 8);
+	*pt_entry(&pt, BASE + 2 * MIB + 3 * PAGE_SIZE, 0) += PAGE_SIZE;
+	EXPECT_EQ(pt_take_blocks(&pt, BASE + 2 * MIB, BLOCK_PAGES, &out), 0);
+	*pt_entry(&pt, BASE + 3 * MIB + 11 * PAGE_SIZE, 0) &= ~PTE_PRESENT;
+	EXPECT_EQ(pt_take_blocks(&pt, BASE + 3 * MIB, BLOCK_PAGES, &out), 8);
+	*pt_entry(&pt, BASE + 3 * MIB + 11 * PAGE_SIZE, 0) = 0;
+	EXPECT_EQ(pt_take_blocks(&pt, BASE + GIB, 1, &out), 0); /* no table */
+	close();
+	free_blocks();
+}
+
 static u64 nr_gone[4];
 
 static void count_gone(void *context, u64 va, unsigned level, u64 entry)

@@ -119,7 +119,8 @@ TEST(vmem, refuses_impossible_arenas)
 	EXPECT_NULL(vmem_create("x", 1, 1, 0, NULL, NULL, NULL, 0, GFP_KERNEL));
 	EXPECT_NULL(vmem_create("x", 3, 3, 3, NULL, NULL, NULL, 0, GFP_KERNEL));
 	EXPECT_NULL(vmem_create("x", 0, 0, 1ull << 57, NULL, NULL, NULL, 0, GFP_KERNEL));
-	EXPECT_NULL(vmem_create("x", 1, 1, 1, NULL, NULL, NULL, 17, GFP_KERNEL));
+	EXPECT_NULL(
+	    vmem_create("x", 1, 1, 1, NULL, NULL, NULL, VMEM_QCACHE_QUANTA + 1, GFP_KERNEL));
 	EXPECT_NULL(vmem_create("x", 16, 16, 16, NULL, NULL, NULL, 8, GFP_KERNEL));
 	EXPECT_NULL(vmem_create("x", 0, 16, 16, NULL, NULL, NULL, 0, GFP_KERNEL)); /* holds 0 */
 	EXPECT_NULL(vmem_create("x", 0, 0, 1, NULL, give_back, &dummy, 0, GFP_KERNEL));
@@ -346,24 +347,41 @@ enum { NR_CACHED = 500 };
 TEST(vmem, quantum_caches_give_distinct_segments_of_every_size)
 {
 	static u64 at[NR_CACHED];
-	struct vmem *v = must_create(0x1000, 0x10000000, 0x1000, 0x10000);
+	struct vmem *v = must_create(0x1000, 0x10000000, 0x1000, 0x20000);
 	u64 sum = 0;
 
 	for (unsigned i = 0; i < NR_CACHED; i++) {
-		at[i] = must_alloc(v, 0x1000 * (1 + i % 16), 0);
-		sum += 0x1000 * (1 + i % 16);
+		at[i] = must_alloc(v, 0x1000 * (1 + i % 32), 0);
+		sum += 0x1000 * (1 + i % 32);
 		for (unsigned j = 0; j < i; j++)
-			ASSERT_TRUE(at[i] >= at[j] + 0x1000 * (1 + j % 16) ||
-			            at[j] >= at[i] + 0x1000 * (1 + i % 16));
+			ASSERT_TRUE(at[i] >= at[j] + 0x1000 * (1 + j % 32) ||
+			            at[j] >= at[i] + 0x1000 * (1 + i % 32));
 	}
 	EXPECT_EQ(vmem_size(v, VMEM_ALLOC), sum);
 	EXPECT_SOUND(vmem_check(v));
 	for (unsigned i = 0; i < NR_CACHED; i++)
-		vmem_free(v, at[i], 0x1000 * (1 + i % 16));
+		vmem_free(v, at[i], 0x1000 * (1 + i % 32));
 	EXPECT_EQ(vmem_size(v, VMEM_ALLOC), 0);
 	EXPECT_EQ(vmem_size(v, VMEM_FREE), 0x10000000);
 	vmem_reap(v);
 	EXPECT_EQ(v->in_use, 0); /* all slabs are back */
+	must_destroy(v);
+}
+
+/* What comes in waves finds its slabs again, where they are nothing to the arena; nobody else's. */
+TEST(vmem, large_arenas_keep_slabs_that_idle)
+{
+	static u64 at[10 * 64];
+	struct vmem *v = must_create(0x40000, 1ull << 34, 0x1000, 0x1000);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
+		at[i] = must_alloc(v, 0x1000, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
+		vmem_free(v, at[i], 0x1000);
+	EXPECT_GE(v->in_use, 5 * 0x40000); /* a 2^-12th of it is 16 slabs */
+	EXPECT_EQ(vmem_size(v, VMEM_ALLOC), 0);
+	vmem_reap(v);
+	EXPECT_EQ(v->in_use, 0);
 	must_destroy(v);
 }
 

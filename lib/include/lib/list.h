@@ -59,6 +59,16 @@ static inline void list_remove(struct list *l)
 	list_init(l);
 }
 
+/* All of `from`, which has entries, becomes what the head `to` has, whatever that was; `from` is
+ * empty then. */
+static inline void list_take_all(struct list *to, struct list *from)
+{
+	*to = *from;
+	to->next->prev = to;
+	to->prev->next = to;
+	list_init(from);
+}
+
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 

@@ -22,7 +22,7 @@
 #define VM_BESTFIT 0x1000000u /* the smallest that fits: a walk over those of similar size */
 #define VM_NEXTFIT 0x2000000u /* the next after the last allocation: ids are not reused at once */
 
-#define VMEM_QCACHE_QUANTA 16u /* qcache_max is at most so many quanta */
+#define VMEM_QCACHE_QUANTA 32u /* qcache_max is at most so many quanta */
 
 struct vmem;
 
