@@ -92,6 +92,7 @@ const struct monitor_command monitor_commands[] = {
      monitor_log},
     {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},
     {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
+    {"threads", "", "the threads: id, CPU, what they do", NULL, 0, 0, monitor_threads},
     {"locks", "[mix|remote]", "how often locks were taken and waited for",
      "A row for all locks of one name. How often they were taken is counted in CONFIG=debug;\n"
      "other builds print a dash there. Those of zones and caches are counted in every build.\n"

@@ -91,6 +91,18 @@ int monitor_cpu(int argc, char **argv)
 	return 0;
 }
 
+int monitor_threads(int argc, char **argv)
+{
+	struct thread_info t;
+
+	(void)argc;
+	(void)argv;
+	kprintf("%5s %4s  %-8s %s\n", "id", "CPU", "state", "name");
+	for (u32 id = 0; thread_next(id, &t) && !console_interrupted(); id = t.id)
+		kprintf("%5u %4u  %-8s %s\n", t.id, t.cpu, t.state, t.name);
+	return 0;
+}
+
 static void print_lock_class(void *context, const struct lock_class *c)
 {
 	(void)context;

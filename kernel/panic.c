@@ -12,6 +12,7 @@
 #include <kernel/log.h>
 #include <kernel/machine.h>
 #include <kernel/panic.h>
+#include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <lib/assert.h>
@@ -66,6 +67,17 @@ static void print_frame(const struct trap_frame *f)
 	        (ull)f->ss, (ull)f->rflags, (ull)f->vector, (ull)f->error);
 }
 
+/* Ends the line. */
+static void print_where(void)
+{
+	const struct thread *t = thread_here();
+
+	kprintf("CPU %u", cpu_id());
+	if (t != NULL)
+		kprintf(", thread %u (%s)", thread_id(t), thread_name(t));
+	kprintf("\n");
+}
+
 static _Noreturn void leave(void)
 {
 	kprintf("last log lines:\n");
@@ -79,7 +91,7 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	char line[192];
 
 	enter(trap_describe(f, line, sizeof(line)));
-	kprintf("CPU %u\n", cpu_id());
+	print_where();
 	lock_check_print();
 	print_frame(f);
 	print_control_registers();
@@ -94,7 +106,8 @@ _Noreturn void platform_panic(const char *line)
 	enter(line);
 	panic_story();
 	kasan_print_report(line);
-	kprintf("CPU %u\n  rbp %016llx  rflags %016llx\n", cpu_id(), (ull)rbp, (ull)irq_flags());
+	print_where();
+	kprintf("  rbp %016llx  rflags %016llx\n", (ull)rbp, (ull)irq_flags());
 	lock_check_print();
 	print_control_registers();
 	backtrace_print(0, rbp);

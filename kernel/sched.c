@@ -28,10 +28,12 @@
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/stack.h>
+#include <kernel/thread_list.h>
 #include <kernel/trap.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
 #include <lib/lock_check.h>
+#include <lib/race.h>
 #include <lib/spinlock.h>
 #include <lib/string.h>
 #include <mm/context.h>
@@ -56,6 +58,7 @@ struct thread {
 	struct mm_thread mm;            /* its own */
 	u32 nr_stays;                   /* its own */
 	struct trap_recovery *recovery; /* while it does not run: the CPU's (kernel/trap.h) */
+	struct thread_entry entry;      /* kernel/thread_list.h */
 	char name[THREAD_NAME_MAX];     /* C */
 };
 
@@ -103,6 +106,32 @@ struct thread *thread_self(void)
 const char *thread_name(const struct thread *t)
 {
 	return t->name;
+}
+
+u32 thread_id(const struct thread *t)
+{
+	return t->entry.id;
+}
+
+const struct thread *thread_here(void)
+{
+	return this_queue() != NULL ? this_queue()->current : NULL;
+}
+
+static void describe(void *to, const struct thread_entry *entry)
+{
+	static const char *const states[] = {"ready", "running", "waits", "ended"};
+	const struct thread *t = container_of(entry, const struct thread, entry);
+	struct thread_info *out = to;
+
+	*out = (struct thread_info){
+	    .id = entry->id, .cpu = t->queue->cpu, .state = states[data_race(t->state)]};
+	str_copy(out->name, t->name, sizeof(out->name));
+}
+
+bool thread_next(u32 after, struct thread_info *out)
+{
+	return thread_list_next(after, describe, out);
 }
 
 struct mm_thread *platform_thread(void)
@@ -260,6 +289,20 @@ static void enqueue(struct thread *t)
 	irq_restore(flags);
 }
 
+/* Its stack and its id. False: there is none; nothing is kept. */
+static bool thread_setup(struct thread *t)
+{
+	t->stack = stack_alloc();
+	if (t->stack == 0)
+		return false;
+	t->rsp = first_frame(t->stack);
+	if (!thread_list_add(&t->entry)) {
+		stack_free(t->stack);
+		return false;
+	}
+	return true;
+}
+
 struct thread *thread_create(unsigned cpu, void (*fn)(void *arg), void *arg, const char *name)
 {
 	struct thread *t;
@@ -272,16 +315,14 @@ struct thread *thread_create(unsigned cpu, void (*fn)(void *arg), void *arg, con
 	t = kzalloc(sizeof(*t), GFP_KERNEL);
 	if (t == NULL)
 		return NULL;
-	t->stack = stack_alloc();
-	if (t->stack == 0) {
-		kfree(t);
-		return NULL;
-	}
-	t->rsp = first_frame(t->stack);
 	t->queue = queue_of(cpu);
 	t->fn = fn;
 	t->arg = arg;
 	str_copy(t->name, name, sizeof(t->name));
+	if (!thread_setup(t)) {
+		kfree(t);
+		return NULL;
+	}
 	flags = spin_lock_irq(&t->queue->lock);
 	t->queue->nr_threads++;
 	spin_unlock_irq(&t->queue->lock, flags);
@@ -308,6 +349,7 @@ void thread_join(struct thread *t)
 			break;
 		thread_wait();
 	}
+	thread_list_remove(&t->entry);
 	kfree(t);
 }
 
@@ -518,15 +560,15 @@ void sched_init(void)
 	init_queue(q, cpu_self());
 	str_copy(q->first.name, "main", sizeof(q->first.name));
 	q->nr_threads = 1;
+	thread_list_init();
 	idle = kzalloc(sizeof(*idle), GFP_KERNEL);
-	if (idle != NULL)
-		idle->stack = stack_alloc();
-	if (idle == NULL || idle->stack == 0)
+	if (idle == NULL || !thread_list_add(&q->first.entry))
 		panic("sched: no memory for the first threads");
-	idle->rsp = first_frame(idle->stack);
 	idle->queue = q;
 	idle->fn = idle_main;
 	str_copy(idle->name, "idle", sizeof(idle->name));
+	if (!thread_setup(idle))
+		panic("sched: no memory for the first threads");
 	q->idle = idle;
 }
 
@@ -537,11 +579,18 @@ bool sched_add_cpu(struct cpu *cpu)
 	if (q == NULL)
 		return false;
 	init_queue(q, cpu);
-	return true;
+	if (thread_list_add(&q->first.entry))
+		return true;
+	kfree(q);
+	cpu->run_queue = NULL;
+	return false;
 }
 
 void sched_remove_cpu(struct cpu *cpu)
 {
+	if (cpu->run_queue == NULL)
+		return;
+	thread_list_remove(&cpu->run_queue->first.entry);
 	kfree(cpu->run_queue);
 	cpu->run_queue = NULL;
 }

@@ -8,6 +8,7 @@
 #include <kernel/sync.h>
 #include <lib/format.h>
 #include <lib/platform.h>
+#include <lib/string.h>
 #include <mm/mm.h>
 #include <tests/test.h>
 
@@ -30,6 +31,96 @@ TEST(thread, runs_and_is_joined)
 	EXPECT_STREQ(thread_name(t), "one");
 	thread_join(t);
 	EXPECT_EQ(n, 1);
+}
+
+static struct vmem *arena_of_ids(void)
+{
+	for (struct vmem *v = vmem_next(NULL); v != NULL; v = vmem_next(v)) {
+		struct vmem_stats s;
+
+		vmem_stats(v, &s);
+		if (strcmp(s.name, "thread ids") == 0)
+			return v;
+	}
+	return NULL;
+}
+
+static bool find_thread(u32 id, struct thread_info *out)
+{
+	return thread_next(id - 1, out) && out->id == id;
+}
+
+TEST(thread, has_an_id_until_it_is_joined)
+{
+	struct thread_info info;
+	u32 n = 0, id[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct thread *t = thread_create(other_cpu(), add_one, &n, "numbered");
+
+		ASSERT_NOT_NULL(t);
+		id[i] = thread_id(t);
+		ASSERT_TRUE(find_thread(id[i], &info));
+		EXPECT_STREQ(info.name, "numbered");
+		EXPECT_EQ(info.cpu, other_cpu());
+		thread_join(t);
+		EXPECT_FALSE(find_thread(id[i], &info));
+	}
+	EXPECT_TRUE(id[0] != id[1] && id[1] != id[2] && id[0] != id[2]); /* not reused at once */
+}
+
+TEST(thread, all_are_listed_once_in_the_order_of_their_ids)
+{
+	struct thread *t[8];
+	struct thread_info info;
+	u32 n = 0, nr_ours = 0, nr_idle = 0, last = 0;
+	bool self = false;
+
+	for (u32 i = 0; i < ARRAY_SIZE(t); i++)
+		ASSERT_NOT_NULL(t[i] = thread_create(i % smp_nr_cpus(), add_one, &n, "one of 8"));
+	for (u32 id = 0; thread_next(id, &info); id = info.id) {
+		EXPECT_GT(info.id, last);
+		last = info.id;
+		nr_ours += strcmp(info.name, "one of 8") == 0;
+		nr_idle += strcmp(info.name, "idle") == 0;
+		self |= info.id == thread_id(thread_self()) && strcmp(info.state, "running") == 0;
+	}
+	EXPECT_EQ(nr_ours, ARRAY_SIZE(t));
+	EXPECT_EQ(nr_idle, smp_nr_cpus());
+	EXPECT_TRUE(self);
+	EXPECT_EQ(thread_here(), thread_self());
+	for (u32 i = 0; i < ARRAY_SIZE(t); i++)
+		thread_join(t[i]);
+}
+
+TEST(thread, without_an_id_there_is_none)
+{
+	struct vmem *ids = arena_of_ids();
+	struct vmem_stats before, after;
+	u64 at[64], size[64];
+	unsigned nr = 0;
+	u32 n = 0;
+
+	ASSERT_NOT_NULL(ids);
+	vmem_stats(ids, &before);
+	for (u64 bytes = 1 << 14; bytes > 0;) {
+		u64 addr = vmem_alloc(ids, bytes, GFP_KERNEL | __GFP_NOWARN);
+
+		if (addr == 0) {
+			bytes /= 2;
+			continue;
+		}
+		ASSERT_LT(nr, ARRAY_SIZE(at));
+		at[nr] = addr;
+		size[nr++] = bytes;
+	}
+	EXPECT_NULL(thread_create(0, add_one, &n, "nameless"));
+	while (nr-- > 0)
+		vmem_free(ids, at[nr], size[nr]);
+	vmem_reap(ids);
+	vmem_stats(ids, &after);
+	EXPECT_EQ(after.allocated, before.allocated);
+	EXPECT_EQ(n, 0);
 }
 
 TEST(thread, on_every_cpu)

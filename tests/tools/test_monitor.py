@@ -187,6 +187,7 @@ class MonitorTest(unittest.TestCase):
             ("page 0xffff800000100000", r"page frame 0x100\b"),
             ("memmap", r"page zero"),
             ("cpu", r"CPU 0: "),
+            ("threads", r"\n +1 +0  running +main\n"),
             ("locks", r"taken   waited for\r?\n(.*\r?\n)*trips of pages to zones: \d+; of objects to depots and slabs: \d+"),
             ("locks mix", r"mix, 200000 operations; per 1000:\r?\n\d+\.\d locks "),
             ("log 100", r"memory map"),

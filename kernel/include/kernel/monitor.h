@@ -73,6 +73,7 @@ int monitor_compare(int argc, char **argv);
 /* monitor_machine.c: the rest of the kernel */
 int monitor_memmap(int argc, char **argv);
 int monitor_cpu(int argc, char **argv);
+int monitor_threads(int argc, char **argv);
 int monitor_locks(int argc, char **argv);
 int monitor_log(int argc, char **argv);
 int monitor_loglevel(int argc, char **argv);

@@ -31,6 +31,23 @@ void thread_sleep(unsigned milliseconds);
 struct thread *thread_self(void);
 const char *thread_name(const struct thread *t);
 
+/* 1 … 32767, the same on every CPU; another thread's long after this one was joined. */
+u32 thread_id(const struct thread *t);
+
+/* The thread that runs here, or that a handler interrupted; NULL before there are threads. For
+ * reports: in any context, of a damaged machine too. */
+const struct thread *thread_here(void);
+
+struct thread_info {
+	u32 id;
+	unsigned cpu;
+	const char *state; /* "ready", "running", "waits", "ended": a moment old */
+	char name[THREAD_NAME_MAX];
+};
+
+/* The thread with the lowest id above `after` (0: the first). False: there is none. */
+bool thread_next(u32 after, struct thread_info *out);
+
 /*
  * To wait for something: under a lock that the waker takes too, interrupts off, look whether it is
  * there; if not thread_prepare_wait() and put the thread where the waker finds it; unlock; then
