@@ -138,14 +138,18 @@ static struct hash_node **join_some(struct vmem_hash *h)
 
 bool hash_settle(struct vmem_hash *h, struct hash_node ***part)
 {
-	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
-		if (h->nr_buckets <= max_u64(h->nr, HASH_FIRST))
-			return false;
+	for (unsigned i = 0; h->nr_buckets > max_u64(h->nr, HASH_FIRST); i++) {
+		if (i == SETTLE_STEPS)
+			return true;
 		*part = join(h);
 		if (*part != NULL)
 			return true;
 	}
-	return true;
+	if (is_pow2(h->nr_buckets) && part_of(h->nr_buckets) < HASH_PARTS) {
+		*part = h->part[part_of(h->nr_buckets)]; /* given, and not used yet */
+		h->part[part_of(h->nr_buckets)] = NULL;
+	}
+	return false;
 }
 
 void hash_insert(struct vmem_hash *h, struct hash_node *n)

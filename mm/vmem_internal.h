@@ -39,7 +39,7 @@ struct hash_node *hash_find(const struct vmem_hash *h, u64 key);
 
 /* A part that is no longer needed, for the caller to free, or NULL. The node must be in it. */
 struct hash_node **hash_remove(struct vmem_hash *h, struct hash_node *n);
-/* Buckets beyond one a node go, 64 at most; `part` is as above. True: there are more. */
+/* Buckets beyond one a node go, 64 at most, and what they lay in. *part: as above. True: again. */
 bool hash_settle(struct vmem_hash *h, struct hash_node ***part);
 struct hash_node **hash_bucket(const struct vmem_hash *h, u64 bucket);
 u64 hash_bucket_of(const struct vmem_hash *h, u64 key);

@@ -411,6 +411,36 @@ TEST(vmem, what_idles_in_quantum_caches_serves_a_large_request)
 	must_destroy(v);
 }
 
+/* What an arena in use has of memory depends on its segments, not on what it went through. */
+TEST(vmem, a_settled_arena_has_what_its_segments_need)
+{
+	static u64 at[3000];
+	struct vmem *v = must_create(1, 100000, 1, 0);
+	u64 kept[20];
+	struct test_usage before, after;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+		kept[i] = must_alloc(v, 1, VM_NEXTFIT);
+	vmem_reap(v);
+	EXPECT_EQ(v->nr_spare, SEGS_NEEDED);
+	EXPECT_EQ(v->hash.nr_buckets, ARRAY_SIZE(kept));
+	test_usage_now(&before);
+	for (unsigned n = 1; n <= ARRAY_SIZE(at); n = n * 3 + 1) {
+		for (unsigned i = 0; i < n; i++)
+			at[i] = must_alloc(v, 1, VM_NEXTFIT);
+		for (unsigned i = 0; i < n; i++)
+			vmem_free(v, at[i * 17 % n], 1);
+		vmem_reap(v);
+		EXPECT_EQ(v->hash.nr_buckets, ARRAY_SIZE(kept));
+		EXPECT_SOUND(vmem_check(v));
+		test_usage_now(&after);
+		EXPECT_EQ(after.objects, before.objects);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
+		vmem_free(v, kept[i], 1);
+	must_destroy(v);
+}
+
 /* --- wrong frees --- */
 
 TEST(vmem, names_what_is_wrong_with_a_free)

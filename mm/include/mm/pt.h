@@ -61,8 +61,8 @@ int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits);
 /* The same for n single pages. Contents as pt_map()'s. */
 int pt_map_pages(struct page_tables *pt, u64 va, struct page *const pages[], size_t n, u64 bits);
 
-/* The same for blocks of the page allocator, chained by their heads' links: side by side in leaves of
- * 4 KiB. Whose they are does not change. */
+/* The same for blocks of the page allocator, chained by their heads' links: side by side in leaves
+ * of 4 KiB. Whose they are does not change. */
 int pt_map_blocks(struct page_tables *pt, u64 va, const struct page *first, u64 bits);
 
 /* Takes nr_pages that were mapped so out; their blocks' heads go before *chain. Returns how many
