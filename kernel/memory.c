@@ -66,6 +66,11 @@ const struct memmap *memory_map(void)
 	return &map;
 }
 
+struct memmap *memory_map_to_change(void)
+{
+	return &map;
+}
+
 static _Noreturn void refuse(const char *why)
 {
 	kprintf("Strata can't start: %s\n", why);

@@ -57,6 +57,12 @@ const struct monitor_command monitor_commands[] = {
      "The address goes to kfree() as it is. Anything but a live kmalloc object stops the\n"
      "machine with the line that names the fault.",
      1, 1, monitor_free_raw},
+    {"online", "[ADDRESS SIZE]", "take memory in: what mem= cut off, what was offline",
+     "Without a range: all there is. Its lowest pages describe it (1/256 of new memory).", 0, 2,
+     monitor_online},
+    {"offline", "ADDRESS SIZE", "take free memory away, until online brings it back",
+     "All of the range must be free; alloc and page show what is where. K, M and G are understood.",
+     2, 2, monitor_offline},
     {"shrink", "", "give the caches' empty slabs back", NULL, 0, 0, monitor_shrink},
     {"check", "", "verify the memory manager's whole state", NULL, 0, 0, monitor_check},
     {"leaks", "", "live objects that nothing leads to, by call site",

@@ -26,6 +26,7 @@
 #include <kernel/pagetable.h>
 #include <kernel/paging.h>
 #include <kernel/sections.h>
+#include <kernel/smp.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
 #include <lib/spinlock.h>
@@ -147,6 +148,22 @@ u64 page_map_window_pages(void)
 	return nr_backed;
 }
 
+/* After the boot anybody may have read zeros there, and remembers where: every CPU forgets. The few
+ * pages come from where page tables do. */
+static int back_pageblocks_late(u64 va, u64 end)
+{
+	int error = 0;
+
+	for (u64 at = va; at < end && error == 0; at += PAGE_SIZE)
+		if (is_shared(at)) {
+			u64 pa = pagetable_new();
+
+			error = pa != 0 ? back_pageblock_page(at, pa) : -ENOMEM;
+		}
+	tlb_shootdown(va, end - va);
+	return error;
+}
+
 /* The first page may be an earlier run's already: 8 GiB share it. */
 static int back_pageblocks(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context)
 {
@@ -155,6 +172,8 @@ static int back_pageblocks(u64 first_pfn, u64 end_pfn, platform_page_source allo
 	u64 last = end - PAGE_SIZE, pa;
 	int error;
 
+	if (pagetable_boot_is_over())
+		return back_pageblocks_late(va, end);
 	if (!is_shared(va))
 		va += PAGE_SIZE;
 	if (va == end)
@@ -219,6 +238,8 @@ static int back_range(u64 va, u64 length, unsigned max_level, platform_page_sour
 
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context)
 {
+	u64 va = PAGE_MAP_BASE + first_pfn * sizeof(struct page);
+	u64 length = (end_pfn - first_pfn) * sizeof(struct page);
 	int error;
 
 	assert(first_pfn < end_pfn && is_aligned(first_pfn | end_pfn, FRAMES_PER_PAGE));
@@ -226,7 +247,10 @@ int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source allo
 	error = back_pageblocks(first_pfn, end_pfn, alloc, context);
 	if (error)
 		return error;
-	return back_range(PAGE_MAP_BASE + first_pfn * sizeof(struct page),
-	                  (end_pfn - first_pfn) * sizeof(struct page), pagetable_max_leaf_level(),
-	                  alloc, context);
+	error = back_range(va, length, pagetable_max_leaf_level(), alloc, context);
+	if (error && pagetable_boot_is_over()) { /* its frames will not be there */
+		pagetable_clear(va, length);
+		tlb_shootdown(va, length);
+	}
+	return error;
 }

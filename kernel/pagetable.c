@@ -154,6 +154,16 @@ void pagetable_unmap(u64 va, u64 length)
 		panic("paging: unmapping what is not mapped va=%#lx length=%#lx", va, length);
 }
 
+void pagetable_clear(u64 va, u64 length)
+{
+	(void)pt_clear(&tables, va, length, NULL, NULL);
+}
+
+bool pagetable_boot_is_over(void)
+{
+	return boot_source->finished;
+}
+
 /* By the register, so that it can be asked before there are tables of ours. */
 bool pagetable_find(u64 va, u64 *entry, unsigned *level)
 {

@@ -21,6 +21,7 @@
 #include <kernel/pagetable.h>
 #include <kernel/paging.h>
 #include <kernel/sections.h>
+#include <kernel/smp.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
 #include <lib/spinlock.h>
@@ -85,6 +86,18 @@ static void map_ram(const struct memmap *map)
 		end = max_u64(end, r->base + r->length);
 	}
 	map_direct(start, end);
+}
+
+/* After the boot; the caller sees to it that there is one at a time. */
+int platform_map_ram(u64 base, u64 length)
+{
+	return pagetable_map(DIRECT_MAP_BASE + base, base, length, pagetable_bits(PAGING_WRITE));
+}
+
+void platform_unmap_ram(u64 base, u64 length)
+{
+	pagetable_unmap(DIRECT_MAP_BASE + base, length);
+	tlb_shootdown(DIRECT_MAP_BASE + base, length);
 }
 
 /* --- The image --- */

@@ -259,6 +259,39 @@ void cpu_pages_choose_zones(void)
 		choose_zones(&cpu_table[id]);
 }
 
+static unsigned nr_zones_of(unsigned node)
+{
+	unsigned nr = 0;
+
+	for (unsigned kind = 0; kind < NR_ZONE_KINDS; kind++)
+		nr += zone_table[ZONE_ID(node, kind)].buddy.nr_managed_pages != 0;
+	return nr;
+}
+
+/* Both contexts of this CPU. May run twice. */
+static void choose_again_here(void)
+{
+	u64 flags = irq_save();
+	unsigned first = (unsigned)align_down(mm_this(id), NR_CONTEXT_KINDS);
+
+	for (unsigned id = first; id < first + NR_CONTEXT_KINDS; id++) {
+		struct cpu_pages *cpu = cpu_pages_of(id);
+
+		if (cpu->nr_zones == nr_zones_of(cpu->node))
+			continue;
+		drain(cpu);
+		init_context(cpu, cpu->node);
+		choose_zones(cpu);
+	}
+	irq_restore(flags);
+}
+
+void cpu_pages_choose_zones_again(void)
+{
+	(void)platform_on_other_cpus(choose_again_here);
+	choose_again_here();
+}
+
 /* Before mm_init() there is nothing to change: cpu_pages_init() asks. */
 void cpu_pages_set_node(unsigned cpu, unsigned node)
 {

@@ -12,10 +12,6 @@
 
 unsigned mm_nr_cpus = 1;
 
-/* The page map is backed in whole pageblocks (two pages of struct pages), because the buddy writes
- * the metadata of all 512 frames of one that a range covers only in part. */
-#define BACKING_UNIT (PAGEBLOCK_PAGES * PAGE_SIZE)
-
 struct backing {
 	struct bootmem *boot;
 	u64 start,
@@ -36,7 +32,7 @@ static u64 take_backing(void *context, u64 length, u64 align)
 	return pa != 0 ? pa : bootmem_try_alloc(boot, length, align, MEM_PAGE_MAP);
 }
 
-static bool has_page_map(u32 type)
+bool mm_has_page_map(u32 type)
 {
 	switch (type) {
 	case MEM_RESERVED:
@@ -60,7 +56,7 @@ static bool next_run(const struct memmap *map, u64 from, u64 *start, u64 *end)
 		u64 low = max_u64(align_down(r->base, BACKING_UNIT), from);
 		u64 high = align_up(r->base + r->length, BACKING_UNIT);
 
-		if (!has_page_map(r->type) || high <= from)
+		if (!mm_has_page_map(r->type) || high <= from)
 			continue;
 		if (found && low > *end)
 			break;
@@ -103,7 +99,7 @@ static void init_page_map(const struct memmap *map, struct bootmem *boot)
 		}
 }
 
-static void add_memory(u64 start, u64 end)
+void mm_add_memory(u64 start, u64 end)
 {
 	for (u64 stop; start < end; start = stop) {
 		unsigned node = mm_node_of(start, &stop);
@@ -132,12 +128,12 @@ u64 mm_give_back(struct memmap *map, u64 base, u64 length, u32 type)
 {
 	u64 bytes = 0, end = base + length, start, stop;
 
-	assert(type != MEM_USABLE && type != MEM_UNREACHABLE && has_page_map(type));
+	assert(type != MEM_USABLE && type != MEM_UNREACHABLE && mm_has_page_map(type));
 	assert(is_aligned(base, PAGE_SIZE) && is_aligned(length, PAGE_SIZE) && end >= base);
 	while (next_of_type(map, base, end, type, &start, &stop)) {
 		if (memmap_release(map, start, stop - start, type) != 0)
 			break; /* no room in the map: the rest stays what it is */
-		add_memory(start, stop);
+		mm_add_memory(start, stop);
 		bytes += stop - start;
 	}
 	return bytes;
@@ -150,7 +146,7 @@ static void init_zones(const struct memmap *map)
 		const struct mem_range *r = &map->range[i];
 
 		if (r->type == MEM_USABLE)
-			add_memory(r->base, r->base + r->length);
+			mm_add_memory(r->base, r->base + r->length);
 	}
 	if (zone_next(NULL) == NULL)
 		panic("mm: no usable memory");

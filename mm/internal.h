@@ -8,6 +8,15 @@
 #include <mm/slab.h>
 #include <mm/zone.h>
 
+/* --- init.c --- */
+
+/* The page map is backed in whole pageblocks (two pages of struct pages), because the buddy writes
+ * the metadata of all 512 frames of one that a range covers only in part. */
+#define BACKING_UNIT (PAGEBLOCK_PAGES * PAGE_SIZE)
+
+bool mm_has_page_map(u32 mem_type);     /* the boot backs the page map for such ranges */
+void mm_add_memory(u64 start, u64 end); /* page-aligned addresses: free memory of their zones */
+
 /* --- context.c --- */
 
 void mm_context_init(struct bootmem *boot);
@@ -64,6 +73,10 @@ void cpu_pages_set_node(unsigned cpu, unsigned node);
 /* Tells the caches which zones have memory. Until then, and for zones that come later, nothing is
  * cached. */
 void cpu_pages_choose_zones(void);
+
+/* A zone that had no memory has some: it is cached too from now on, where other CPUs can be asked.
+ * In threads. */
+void cpu_pages_choose_zones_again(void);
 
 /*
  * The fast ways. pop: a block, now PAGE_ALLOCATED; NULL when the stack is empty (or its hottest

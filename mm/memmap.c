@@ -31,6 +31,7 @@ static const struct {
 	const char *name;
 } types[] = {
     {MEM_USABLE, "usable"},
+    {MEM_OFFLINE, "offline"},
     {MEM_UNREACHABLE, "unreachable"},
     {MEM_BOOTMEM, "bootmem"},
     {MEM_PAGE_MAP, "page map"},

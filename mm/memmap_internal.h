@@ -7,7 +7,7 @@
 #include <mm/memmap.h>
 
 #define MEMMAP_PAGE 4096ull
-#define MEMMAP_NR_TYPES 14u
+#define MEMMAP_NR_TYPES 15u
 
 /*
  * Types by rank, from the least restrictive (0: usable) to the most. MEMMAP_NR_TYPES as a rank

@@ -149,7 +149,8 @@ void zone_add_range(unsigned node, u64 start_pfn, u64 end_pfn)
 
 			platform_pages_freed(pfn_to_page((u32)start), end - start);
 			buddy_add_range(&z->buddy, (u32)start, (u32)end);
-			z->min_free_pages = z->buddy.nr_free_pages;
+			if (z->nr_allocs == 0)
+				z->min_free_pages = z->buddy.nr_free_pages;
 			spin_unlock_irq(&z->lock, flags);
 		}
 	}

@@ -228,6 +228,18 @@ static int take_in_pieces(u64 length, platform_page_source alloc, void *context)
 	return 0;
 }
 
+/* Like RAM that was there from the start. */
+int platform_map_ram(u64 base, u64 length)
+{
+	create_ram(base, length);
+	return 0;
+}
+
+void platform_unmap_ram(u64 base, u64 length)
+{
+	close_range(phys_to_virt(base), length, PROT_NONE);
+}
+
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context)
 {
 	u64 length = (end_pfn - first_pfn) * sizeof(struct page);

@@ -16,6 +16,7 @@ void memory_init(void);
 /* Valid after the functions above. */
 const struct boot_info *boot_info(void);
 const struct memmap *memory_map(void);
+struct memmap *memory_map_to_change(void); /* for kernel/memory_online.c */
 
 /* Clock ticks from the kernel's first instructions until every usable page could be allocated. */
 u64 memory_boot_cycles(void);
@@ -27,6 +28,18 @@ u64 memory_boot_pageblock_bytes(void);
 /* The account: what each byte of RAM is used for; memory_init() logs it. Returns how many bytes are
  * in no line of it: 0. */
 u64 memory_print_account(void);
+
+/*
+ * Memory that comes and goes after the boot. In threads; mutex inside.
+ *
+ * online: what of [base, base + length) is RAM that mem= cut off, or was taken offline, becomes
+ * free memory. offline: all of it, which must be free memory, leaves the page allocator; it stays
+ * mapped and described. *bytes: how many came. 0; -EINVAL: not whole pages, wraps, or has nothing
+ * of the kind; -EBUSY: in use; -ENOMEM, -ENOSPC: no room for page tables, in the memory map. After
+ * an error of online *bytes may have come, after one of offline nothing has changed.
+ */
+int memory_online(u64 base, u64 length, u64 *bytes);
+int memory_offline(u64 base, u64 length);
 
 /* The boot is over: what only it needed becomes free memory (ACPI tables, the loader's information,
  * modules unless they are still to be read, the image's init data). Once. */

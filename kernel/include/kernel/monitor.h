@@ -70,6 +70,10 @@ unsigned monitor_free_all(void);
 /* monitor_compare.c: the gallery of allocators */
 int monitor_compare(int argc, char **argv);
 
+/* monitor_online.c: memory that comes and goes */
+int monitor_online(int argc, char **argv);
+int monitor_offline(int argc, char **argv);
+
 /* monitor_machine.c: the rest of the kernel */
 int monitor_memmap(int argc, char **argv);
 int monitor_cpu(int argc, char **argv);

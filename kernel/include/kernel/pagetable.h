@@ -40,6 +40,12 @@ int pagetable_map(u64 va, u64 pa, u64 length, u64 bits);
  * stay, and so do CPUs' translations: see tlb_shootdown(). */
 void pagetable_unmap(u64 va, u64 length);
 
+/* Takes whatever leaves are in [va, va + length) out; none reaches over an end. */
+void pagetable_clear(u64 va, u64 length);
+
+/* Whether tables, and memory for the page map, no longer come from boot memory. */
+bool pagetable_boot_is_over(void);
+
 /* The entry of that level for va in the tables being built, its tables made as needed. NULL: no
  * memory, or a larger leaf is there. */
 u64 *pagetable_entry(u64 va, unsigned level);

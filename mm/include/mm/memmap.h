@@ -27,6 +27,7 @@ enum mem_type {
 	MEM_PAGE_TABLES,
 	MEM_PAGE_MAP,    /* struct page array and pageblock bytes */
 	MEM_BOOTMEM,     /* anything else that the kernel allocated before the page allocator */
+	MEM_OFFLINE,     /* taken out of the page allocator, to come back */
 	MEM_UNREACHABLE, /* usable, but above what this kernel addresses, or smaller than mem=
 	                    allows */
 };

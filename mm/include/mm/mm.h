@@ -38,5 +38,13 @@ void mm_init(struct memmap *map, struct bootmem *boot);
  */
 u64 mm_give_back(struct memmap *map, u64 base, u64 length, u32 type);
 
+/*
+ * [base, base + length), MEM_UNREACHABLE in the map and below PLATFORM_MAX_PA, becomes free memory
+ * after the boot: what mem= cut off, or RAM that appears. Its own first pages describe it. Whole
+ * pages, one caller at a time, in threads. 0; -ENOMEM for page tables, -ENOSPC (no room in the
+ * map), -EINVAL (too small to describe itself), -EEXIST (mapped already): nothing has changed.
+ */
+int mm_online(struct memmap *map, u64 base, u64 length);
+
 /* Every layer's check, left to right. NULL, or the broken invariant. */
 const char *mm_check(void);

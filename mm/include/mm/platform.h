@@ -101,9 +101,17 @@ struct mm_thread *platform_thread(void);
  * writable. Frames arrive in ascending, disjoint, 2 MiB-aligned runs. The backing store comes from
  * `alloc` (physical, page-aligned, contiguous; 0: none). Page map contents stay undefined;
  * pageblock bytes become 0. 0 or -ENOMEM.
+ *
+ * Later too, in a thread, for frames that were not backed yet: then -ENOMEM leaves none backed.
  */
 typedef u64 (*platform_page_source)(void *context, u64 length, u64 align);
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context);
+
+/* Makes memory that the boot left out part of the direct map, and takes it out again, when nobody
+ * uses it. In threads, one at a time. 0, -ENOMEM, or -EEXIST: some of it is mapped; nothing
+ * changed. */
+int platform_map_ram(u64 base, u64 length);
+void platform_unmap_ram(u64 base, u64 length);
 
 /*
  * Runs fn on every other CPU, with interrupts off and not in the middle of a fast path, so that it

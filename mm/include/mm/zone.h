@@ -103,8 +103,7 @@ static inline bool zone_below(const struct zone *z, enum zone_mark mark)
 
 void zone_init_all(void);
 
-/* Computes the marks and reserves from what all zones have. Memory that is added later changes
- * none. */
+/* Computes the marks and reserves from what all zones have now. */
 void zone_set_marks(void);
 
 /* Frames become free memory of the node, in the zones that they fall into. One CPU, at boot, or
