@@ -234,13 +234,16 @@ u64 memory_boot_pageblock_bytes(void)
 
 u64 memory_print_account(void)
 {
+	struct page_retire_stats retired;
 	struct mm_usage use;
 	u64 sum = 0;
 
 	mm_usage(&use);
+	page_retire_stats(&retired);
 	log_info("memory account:");
 	for (u32 type = MEM_PAGE_ZERO; type <= MEM_UNREACHABLE; type++)
 		sum += account(memmap_type_name(type), memmap_bytes(&map, type));
+	sum += account("retired", retired.nr_left * PAGE_SIZE);
 	sum += account("in use", use.used_pages * PAGE_SIZE);
 	sum += account("free", (use.free_pages + use.cached_pages) * PAGE_SIZE);
 	log_info("  %-14s %12llu KiB  of the firmware's %llu KiB usable: %s", "sum",

@@ -141,6 +141,38 @@ int monitor_page(int argc, char **argv)
 	return 0;
 }
 
+static void list_retired(void)
+{
+	u64 pfn = 0;
+	bool left;
+
+	while ((pfn = page_retire_next(pfn, &left)) != 0)
+		kprintf("page %lu: %s\n", pfn, left ? "has left" : "leaves when it is freed");
+}
+
+int monitor_retire(int argc, char **argv)
+{
+	u64 pfn;
+	int error;
+
+	if (argc == 1) {
+		list_retired();
+		return 0;
+	}
+	if (!parse_pfn(argv[0], argv[1], &pfn))
+		return -EINVAL;
+	error = page_retire(pfn);
+	if (error == 0)
+		kprintf("retire: page %lu has left\n", pfn);
+	else if (error == -EBUSY)
+		kprintf("retire: page %lu is in use; it leaves when it is freed\n", pfn);
+	else
+		kprintf("retire: page %lu %s\n", pfn,
+		        error == -ENOSPC ? "is one too many: there is room for 128"
+		                         : "is not the page allocator's");
+	return error == -EBUSY ? 0 : error;
+}
+
 int monitor_check(int argc, char **argv)
 {
 	const char *broken = mm_check();

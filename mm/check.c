@@ -15,7 +15,9 @@ const char *mm_check(void)
 		if (fault)
 			return fault;
 	}
-	fault = cpu_pages_check();
+	fault = retire_check();
+	if (fault == NULL)
+		fault = cpu_pages_check();
 	if (fault == NULL)
 		fault = slab_check();
 	if (fault == NULL)

@@ -113,8 +113,7 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 	return page;
 }
 
-/* The zone of a frame that may be anything; NULL: nobody's. */
-static struct zone *zone_of_frame(u64 pfn)
+struct zone *zone_of_frame(u64 pfn)
 {
 	const struct page *head = page_block_of(pfn);
 
@@ -133,10 +132,18 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 	buddy_free_range(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
 	platform_pages_freed(page, nr_pages);
 	z->nr_frees++;
+	if (unlikely(retire_is_wanted()))
+		retire_collect_locked(z, (u32)pfn, nr_pages);
 	spin_unlock_irq(&z->lock, flags);
 }
 
 /* --- on loan --- */
+
+void empty_all_caches(void)
+{
+	empty_cpu_pages();
+	(void)reclaim_pages(0); /* what nobody uses: empty slabs */
+}
 
 /* The one zone that all of [pfn, pfn + nr_pages) may belong to, by address and node. */
 static struct zone *zone_of_range(u64 pfn, u64 nr_pages)
@@ -180,8 +187,7 @@ int pages_offline(u64 pfn, u64 nr_pages)
 		return -EINVAL;
 	if (take_away(z, pfn, nr_pages))
 		return 0;
-	empty_cpu_pages();
-	(void)reclaim_pages(0); /* what nobody uses: empty slabs */
+	empty_all_caches();
 	return take_away(z, pfn, nr_pages) ? 0 : -EBUSY;
 }
 

@@ -156,6 +156,7 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 {
 	site_init();              /* numbers the call sites */
 	reclaim_init();           /* nobody to ask yet */
+	retire_init();            /* no page is to leave */
 	node_init();              /* which nodes to ask in which order */
 	init_page_map(map, boot); /* struct page for every frame of RAM */
 	mm_context_init(boot);    /* two for each CPU */

@@ -170,6 +170,30 @@ struct page *page_run_alloc(gfp_t gfp, u32 nr_pages);
 struct page *page_run_alloc_node(unsigned node, gfp_t gfp, u32 nr_pages);
 void page_run_free(struct page *head, u32 nr_pages);
 
+/* --- contig.c --- */
+
+struct zone *zone_of_frame(u64 pfn); /* of any number; NULL: nobody's */
+void empty_all_caches(void);         /* the CPUs' pages, empty slabs. In threads */
+
+/* --- retire.c --- */
+
+void retire_init(void);
+const char *retire_check(void);
+
+/* Whether a page in use is noted: then what is freed may hold it. */
+extern u32 retire_nr_noted;
+static inline bool retire_is_wanted(void)
+{
+	return __atomic_load_n(&retire_nr_noted, __ATOMIC_RELAXED) != 0;
+}
+
+/* [pfn, pfn + nr_pages) was freed, under the zone's lock: takes out what is to leave. */
+void retire_collect_locked(struct zone *z, u32 pfn, u64 nr_pages);
+/* The caller is about to free the block, which may hold such a page: says so in its head. */
+void retire_mark_owned(struct page *head, u32 nr_pages);
+/* Frees a block whose head says so. For any struct page with metadata. False: it is none. */
+bool retire_free(struct page *page, unsigned order);
+
 /* --- slab.c, slab_cpu.c: see slab_internal.h --- */
 
 void slab_init(void);

@@ -191,16 +191,21 @@ const char *page_free_fault(const struct page *page, unsigned order)
 	head = page_block_of(pfn);
 	if (head == NULL)
 		return zone_of_untouched(pfn) ? "double free" : "not RAM";
-	if (head->flags != 0 || head->zone >= MAX_ZONES)
+	if ((head->flags & ~PAGE_RETIRING) != 0 || head->zone >= MAX_ZONES)
 		return "overwritten metadata";
 	if (head->type == PAGE_CACHED)
 		return "double free";
 	return buddy_free_fault(&page_zone(head)->buddy, (u32)pfn, order);
 }
 
-static __noinline __cold _Noreturn void refuse(const struct page *page, unsigned order)
+/* Not what the fast ways free: a block that holds a page that is to leave, or a mistake. */
+static __noinline __cold void free_oddly(struct page *page, unsigned order)
 {
-	const char *fault = page_free_fault(page, order);
+	const char *fault;
+
+	if (retire_free(page, order))
+		return;
+	fault = page_free_fault(page, order);
 
 	panic("page_alloc: %s pfn=%#lx order=%u", fault ? fault : "freed by another CPU too",
 	      ((u64)page - (u64)page_map) / sizeof(struct page), order);
@@ -215,7 +220,7 @@ static __noinline void free_large(struct page *page, unsigned order)
 	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN ||
 	             page_lookup(page_to_pfn(page)) == NULL || page->zone >= MAX_ZONES ||
 	             !zone_free(page_zone(page), page, order)))
-		refuse(page, order);
+		free_oddly(page, order);
 }
 
 /* The pageblock byte is trusted first, then the head. What a right head leaves of its word is the
@@ -226,11 +231,11 @@ static __always_inline void free_hot(struct page *page, unsigned order)
 	u32 head, zone;
 
 	if (unlikely(page_state(page) != PAGEBLOCK_FULL))
-		refuse(page, order);
+		return free_oddly(page, order);
 	head = page->head;
 	zone = head - page_head_word(PAGE_ALLOCATED, order, 0);
 	if (unlikely(zone & ~page_head_word(0, 0, MAX_ZONES - 1)))
-		refuse(page, order);
+		return free_oddly(page, order);
 	platform_pages_freed(page, 1ull << order);
 	s = &mm_this(pages)->of_zone[zone >> 16][order];
 	if (unlikely(!page_stack_push(s, page, head)))

@@ -291,6 +291,8 @@ static struct page *pages_alloc_on(const struct kmem_cache *c, gfp_t gfp, unsign
 
 static void pages_free(const struct kmem_cache *c, struct page *head)
 {
+	if (unlikely(retire_is_wanted()))
+		retire_mark_owned(head, c->nr_pages);
 	if (is_pow2(c->nr_pages))
 		free_pages(head, highest_bit(c->nr_pages));
 	else

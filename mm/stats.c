@@ -61,9 +61,11 @@ static void print_pages(const char *what, u64 pages)
 
 void stats_print_mem(void)
 {
+	struct page_retire_stats retired;
 	struct mm_usage u;
 
 	mm_usage(&u);
+	page_retire_stats(&retired);
 	print_pages("managed", u.managed_pages);
 	print_pages("free", u.free_pages);
 	print_pages("in CPU caches", u.cached_pages);
@@ -72,6 +74,8 @@ void stats_print_mem(void)
 	print_pages("  large kmallocs", u.large_pages);
 	print_pages("  other", u.used_pages - u.slab_pages - u.large_pages);
 	print_pages("peak used", u.peak_used_pages);
+	print_pages("retired", retired.nr_left);
+	print_pages("to retire when freed", retired.nr_noted);
 	kprintf("%-26s %12lu\n", "live objects", u.live_objects);
 	kprintf("%-26s %12lu\n", "failed page allocations", page_alloc_failures());
 }

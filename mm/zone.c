@@ -221,6 +221,8 @@ void zone_free_run(struct zone *z, struct page *head, u32 nr_pages)
 	platform_pages_freed(head, nr_pages);
 	buddy_free_run(&z->buddy, page_to_pfn(head), nr_pages);
 	z->nr_frees++;
+	if (unlikely(retire_is_wanted()))
+		retire_collect_locked(z, page_to_pfn(head), nr_pages);
 	spin_unlock_irq(&z->lock, flags);
 }
 

@@ -47,6 +47,7 @@ int monitor_vmeminfo(int argc, char **argv);
 int monitor_sites(int argc, char **argv);
 int monitor_page(int argc, char **argv);
 int monitor_map(int argc, char **argv);
+int monitor_retire(int argc, char **argv);
 int monitor_check(int argc, char **argv);
 int monitor_shrink(int argc, char **argv);
 

@@ -41,13 +41,16 @@ enum page_type {
 	NR_PAGE_TYPES
 };
 
+/* The block holds a page that leaves when it is freed (mm/retire.c). */
+#define PAGE_RETIRING 1u
+
 struct page {
 	union {
 		struct {
 			u8 type;  /* enum page_type */
 			u8 order; /* of the block, in its head */
 			u8 zone;  /* zone id: node << 2 | enum zone_kind */
-			u8 flags; /* 0 */
+			u8 flags; /* 0, or PAGE_RETIRING in the head of an allocated block */
 		};
 		u32 head; /* the four above at once: one comparison tells a buddy that can merge */
 	};

@@ -79,5 +79,25 @@ void free_contig_pages(struct page *page, u64 nr_pages);
 int pages_offline(u64 pfn, u64 nr_pages);
 int pages_online(u64 pfn, u64 nr_pages);
 
+/*
+ * A page whose memory is bad leaves for good: now if it is free (what caches hold counts as free),
+ * otherwise when whoever has it frees it; nothing else of its block does. 0: it has left. -EBUSY:
+ * it is in use, and noted. -ENOSPC: PAGE_RETIRE_MAX pages are noted or have left. -EINVAL: no
+ * memory of the page allocator. In threads. A free of it in the same moment may go unseen: asking
+ * again finds it.
+ *
+ * unretire: forgets the page; one that has left comes back. 0, or -ENOENT: it was not retired.
+ */
+#define PAGE_RETIRE_MAX 128u
+int page_retire(u64 pfn);
+int page_unretire(u64 pfn);
+
+struct page_retire_stats {
+	u64 nr_left, nr_noted;
+};
+void page_retire_stats(struct page_retire_stats *out);
+/* The first retired page above `after`, and whether it has left; 0: none. */
+u64 page_retire_next(u64 after, bool *left);
+
 /* Gives this CPU's cached pages back to their zones. */
 void drain_cpu_pages(void);
