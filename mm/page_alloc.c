@@ -191,7 +191,7 @@ const char *page_free_fault(const struct page *page, unsigned order)
 	head = page_block_of(pfn);
 	if (head == NULL)
 		return zone_of_untouched(pfn) ? "double free" : "not RAM";
-	if ((head->flags & ~PAGE_RETIRING) != 0 || head->zone >= MAX_ZONES)
+	if ((head->flags != 0 && head->flags != PAGE_RETIRING) || head->zone >= MAX_ZONES)
 		return "overwritten metadata";
 	if (head->type == PAGE_CACHED)
 		return "double free";

@@ -471,6 +471,21 @@ TEST(pt, small_leaves_of_a_split_are_not_marked_large)
 	close();
 }
 
+TEST(pt, unmapping_twice_finds_nothing)
+{
+	u64 mapped = 1;
+
+	open(2);
+	ASSERT_EQ(pt_map(&pt, BASE, 0, 3 * MIB, BITS), 0);
+	ASSERT_EQ(pt_unmap(&pt, BASE, 3 * MIB, NULL, NULL, &mapped), 0);
+	EXPECT_EQ(mapped, 3 * MIB);
+	ASSERT_EQ(pt_unmap(&pt, BASE, 3 * MIB, NULL, NULL, &mapped), 0);
+	EXPECT_EQ(mapped, 0);
+	EXPECT_EQ(pt_clear(&pt, BASE, 3 * MIB, NULL, NULL), 0);
+	EXPECT_EQ(pt_protect(&pt, BASE, PAGE_SIZE, BITS), -ENOENT);
+	close();
+}
+
 TEST(pt, splits_what_is_unmapped_in_part)
 {
 	u64 mapped;

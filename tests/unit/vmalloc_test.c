@@ -83,6 +83,8 @@ TEST(vmalloc, impossible_sizes_give_null)
 	EXPECT_NULL(vmalloc(0));
 	EXPECT_NULL(vmalloc(VMALLOC_MAX_SIZE + 1));
 	EXPECT_NULL(vmalloc(all));
+	EXPECT_NULL(vzalloc(0));
+	EXPECT_NULL(kvmalloc(all, GFP_KERNEL | __GFP_NOWARN));
 	EXPECT_NULL(vmap(NULL, 0, VM_WRITE));
 	EXPECT_NULL(vmap(NULL, ~0ull, VM_WRITE));
 	EXPECT_NULL(ioremap(0xfee00000, 0));
@@ -277,6 +279,19 @@ TEST(vmalloc, ioremap_has_the_caching_that_was_asked)
 	iounmap(wc);
 	iounmap(wb);
 	EXPECT_FALSE(at(p).present);
+}
+
+TEST(vmalloc, a_window_is_unmapped_once)
+{
+	char *p = ioremap(0xfee00030, 4);
+
+	ASSERT_NOT_NULL(p);
+	EXPECT_PANIC("vunmap: not the start of an area", vunmap(p));
+	EXPECT_PANIC("vunmap: an area for iounmap()", vunmap(p - 0x30));
+	iounmap(p);
+	EXPECT_PANIC("iounmap: double free", iounmap(p));
+	(void)vmalloc_purge();
+	EXPECT_PANIC("iounmap: not the start of an area", iounmap(p));
 }
 
 TEST(vmalloc, ioremap_refuses_the_allocators_memory)

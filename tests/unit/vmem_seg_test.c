@@ -109,7 +109,7 @@ TEST(vmem_seg, the_table_is_no_memory_for_devices)
 /* --- settling --- */
 
 /* In use: the surplus goes, what is allocated stays. */
-TEST(vmem_seg, an_arena_in_use_settles_to_eight_spare)
+TEST(vmem_seg, an_arena_in_use_settles_to_what_one_operation_needs)
 {
 	struct vmem *v = open(1, 100);
 
@@ -118,7 +118,7 @@ TEST(vmem_seg, an_arena_in_use_settles_to_eight_spare)
 	EXPECT_GT(v->nr_spare, SEGS_TO_KEEP);
 	EXPECT_EQ(v->in_use, 1);
 	vmem_reap(v);
-	EXPECT_EQ(v->nr_spare, SEGS_TO_KEEP);
+	EXPECT_EQ(v->nr_spare, SEGS_NEEDED);
 	EXPECT_SOUND(vmem_check(v));
 	give(v, 20, 21);
 	close(v);
@@ -143,7 +143,7 @@ TEST(vmem_seg, an_idle_arena_settles_to_its_own_tags)
 		if (nr_spans < 3)
 			EXPECT_EQ(v->nr_spare, SEGS_NEEDED - 2 * nr_spans);
 		else
-			EXPECT_EQ(v->nr_spare, SEGS_TO_KEEP);
+			EXPECT_EQ(v->nr_spare, SEGS_NEEDED);
 		EXPECT_SOUND(vmem_check(v));
 		add(v, 1 + 100 * nr_spans, 50);
 	}

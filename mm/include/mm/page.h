@@ -41,8 +41,9 @@ enum page_type {
 	NR_PAGE_TYPES
 };
 
-/* The block holds a page that leaves when it is freed (mm/retire.c). */
-#define PAGE_RETIRING 1u
+/* The block holds a page that leaves when it is freed (mm/retire.c). No single damaged bit makes
+ * it. */
+#define PAGE_RETIRING 0xa5u
 
 struct page {
 	union {
