@@ -5,6 +5,7 @@
 #include <kernel/monitor.h>
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
+#include <lib/format.h>
 #include <mm/mm.h>
 #include <tests/test.h>
 
@@ -80,6 +81,29 @@ TEST(monitor, answers_every_looking_command_within_80_columns)
 	EXPECT_EQ(run("vmeminfo"), 0);
 	EXPECT_EQ(run("sites"), 0);
 	EXPECT_EQ(run("memmap"), 0);
+	EXPECT_EQ(run("threads"), 0);
+	EXPECT_TRUE(says(" main\n"));
+	EXPECT_EQ(run("retire"), 0);
+}
+
+TEST(monitor, memory_comes_and_goes)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	char line[32];
+
+	ASSERT_NOT_NULL(page);
+	EXPECT_ANSWER("offline 1 4096", -EINVAL, "offline: ADDRESS and SIZE must be whole pages");
+	EXPECT_ANSWER("offline 0x100000 0", -EINVAL, "must be whole pages");
+	EXPECT_ANSWER("offline 0 0x1000", -EINVAL, "offline: not all of it is free memory");
+	EXPECT_ANSWER("online 4096", -EINVAL, "usage: online [ADDRESS SIZE]");
+	EXPECT_ANSWER("online 0 0x1000", -EINVAL, "online: there is no such memory there");
+	EXPECT_ANSWER("retire 0", -EINVAL, "retire: page 0 is not the page allocator's");
+	format_buf(line, sizeof(line), "retire %u", page_to_pfn(page));
+	EXPECT_ANSWER(line, 0, "is in use; it leaves when it is freed");
+	EXPECT_ANSWER("retire", 0, ": leaves when it is freed");
+	free_page(page);
+	EXPECT_ANSWER("retire", 0, ": has left");
+	EXPECT_EQ(page_unretire(page_to_pfn(page)), 0);
 }
 
 TEST(monitor, locks_lists_classes_and_trips)
