@@ -121,6 +121,8 @@ bool retire_free(struct page *page, unsigned order)
 	if (page->head == marked_word(order, z->id)) {
 		page->head = page_head_word(PAGE_ALLOCATED, order, z->id);
 		freed = buddy_try_free(&z->buddy, pfn, order);
+		if (freed)
+			platform_pages_freed(page, 1ull << order);
 		z->nr_frees += freed;
 		retire_collect_locked(z, pfn, 1ull << order);
 	}
