@@ -466,7 +466,7 @@ static void hold_until(struct spinlock *l, volatile bool *flag)
 /* The other thread's turn comes at the next tick after the sched_move(). */
 TEST(thread, the_holder_of_a_spinlock_must_not_lose_its_cpu)
 {
-	struct spinlock l = SPINLOCK_INIT("sleepless");
+	struct spinlock l = SPINLOCK_INIT("too long");
 	volatile bool ran = false;
 	struct thread *t;
 
