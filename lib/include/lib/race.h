@@ -1,7 +1,8 @@
 /*
  * data_race(x): a plain read of x, which another CPU may be writing, on purpose and without a lock:
  * its value is a hint, or no value that the writer can leave there on its way misleads the reader.
- * Say which at each use. x: 1, 2, 4 or 8 bytes. It costs nothing; the thread sanitizer does not see it.
+ * Say which at each use. x: 1, 2, 4 or 8 bytes. It costs nothing; the thread sanitizer does not see
+ * it.
  *
  * (The name and the idea are those of Linux's KCSAN.)
  */
