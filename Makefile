@@ -382,7 +382,7 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -fn
 # Pure parts of the kernel run here too; the platform is the host's.
 FUZZ_C := $(PORTABLE_C) $(wildcard boot/*.c) kernel/cmdline.c kernel/trace.c \
 	$(addprefix tests/model/,arena.c giants.c vmem_oracle.c) \
-	$(addprefix tests/host/,boot.c interrupts.c machine.c page_tables.c platform.c) $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
+	$(addprefix tests/host/,boot.c guard_pages.c interrupts.c machine.c page_tables.c platform.c) $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,$Z/%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \
 	$(if $(filter tests/host/% tests/fuzz/fuzz.c,$1),,-include tests/host/include/rename.h)
@@ -414,7 +414,7 @@ BENCH_CFLAGS := -std=gnu11 -O2 -g -pthread -fno-pie -ftls-model=local-exec -fno-
 bench_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \
 	$(if $(filter tests/host/% tests/bench/host/%,$1),,-include tests/host/include/rename.h)
 # The machine under Strata twice: what valgrind can hold, and one of terabytes.
-BENCH_C := $(PORTABLE_C) kernel/trace.c $(addprefix tests/host/,boot.c interrupts.c machine.c page_tables.c platform.c)
+BENCH_C := $(PORTABLE_C) kernel/trace.c $(addprefix tests/host/,boot.c guard_pages.c interrupts.c machine.c page_tables.c platform.c)
 BENCH_FLAVOURS := small wide strata malloc none
 bench_define_small := -DHOST_SMALL
 bench_define_strata := -DHOST_SMALL -DSUBJECT_STRATA

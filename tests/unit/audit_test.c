@@ -183,3 +183,21 @@ TEST(audit, names_each_sum_that_does_not_agree)
 	EXPECT_BROKEN(audit(), "A");
 	give_all_back();
 }
+
+#if __STDC_HOSTED__
+#include "tests/host/caught_text.h"
+
+TEST(audit, is_printed_as_a_balance)
+{
+	take_some_of_each();
+	EXPECT_EQ(CATCH(stats_print_audit(&map, 0)), 0);
+	EXPECT_TEXT("usable memory");
+	EXPECT_TEXT("free blocks, node 0 NORMAL:");
+	EXPECT_TEXT("= usable, by the map");
+	EXPECT_TEXT("every page and every object is in exactly one state");
+	map.range[0].length -= PAGE_SIZE;
+	EXPECT_EQ(CATCH(stats_print_audit(&map, 0)), -EFAULT);
+	EXPECT_TEXT("audit: A");
+	give_all_back();
+}
+#endif
