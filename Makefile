@@ -228,7 +228,7 @@ $K/strata-boot.elf: $K/strata.elf
 	$Q$(OBJCOPY) --strip-debug $< $@
 
 # Bochs takes ten times QEMU's time: what touches the machine, and the allocators' first suites.
-BOCHS_TESTS := acpi*,buddy,console*,cpu*,fast*,init,kmalloc,lineedit*,memory*,page_alloc,paging*,pt,reclaimer*,slab,smp*,symbols*,thread*,trap*,vmalloc*,zone
+BOCHS_TESTS := acpi*,buddy,console*,cpu*,init,kmalloc,memory*,page_alloc,paging*,pt,slab,smp*,thread*,trap*,vmalloc*,zone
 
 ISO_PARTS := $(shell find iso -type f) tools/make-iso $(BUILD)/iso.config
 $(BUILD)/strata.iso: $K/strata-boot.elf $(ISO_PARTS)
