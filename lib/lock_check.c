@@ -46,6 +46,7 @@ static struct {
 	u32 nr;
 	struct {
 		const struct spinlock *lock;
+		const char *name; /* the lock's, which its class lacks when the table is full */
 		u32 class_nr;
 	} held[MAX_HELD];
 } __aligned(64) cpus[MAX_CPUS];
@@ -163,9 +164,10 @@ static void push(const struct spinlock *l, u32 class_nr)
 	u32 nr = cpus[cpu_id()].nr;
 
 	if (nr == MAX_HELD)
-		panic("lock check: %s is one lock too many for this CPU, which holds %u",
-		      name_of(class_nr), nr);
+		panic("lock check: %s is one lock too many for this CPU, which holds %u", l->name,
+		      nr);
 	cpus[cpu_id()].held[nr].lock = l;
+	cpus[cpu_id()].held[nr].name = l->name;
 	cpus[cpu_id()].held[nr].class_nr = class_nr;
 	cpus[cpu_id()].nr = nr + 1;
 	irq_restore(flags);
@@ -237,7 +239,7 @@ unsigned lock_check_nr_held(void)
 
 const char *lock_check_name(unsigned i)
 {
-	return name_of(cpus[cpu_id()].held[i].class_nr);
+	return cpus[cpu_id()].held[i].name;
 }
 
 void lock_check_forget(unsigned n)

@@ -392,7 +392,7 @@ TEST(thread, nothing_sleeps_with_a_spinlock)
 
 	ASSERT_NOT_NULL(t);
 	flags = spin_lock_irq(&l);
-	expect_no_sleep(t, "and the lock "); /* its name, unless the classes are used up */
+	expect_no_sleep(t, "and the lock sleepless is held");
 	spin_unlock_irq(&l, flags);
 	thread_join(t);
 }
@@ -440,7 +440,7 @@ TEST(thread, a_wait_queue_s_own_lock_is_no_hindrance_others_are)
 	EXPECT_PANIC("spinlock: not held by this CPU: waiting", wake_all_locked(&q));
 	EXPECT_PANIC("spinlock: not held by this CPU: waiting", wait_sleep(&q, &flags));
 	flags = spin_lock_irq(&l);
-	expect_no_wait(&q, "sched: wait_sleep may sleep, and the lock ");
+	expect_no_wait(&q, "sched: wait_sleep may sleep, and the lock sleepless is held");
 	spin_unlock_irq(&l, flags);
 	flags = irq_save();
 	expect_no_wait(&q, "sched: wait_sleep may sleep, and interrupts are off");
@@ -477,8 +477,8 @@ TEST(thread, the_holder_of_a_spinlock_must_not_lose_its_cpu)
 	sched_stay();
 	t = thread_create(0, set, (void *)&ran, "wants to run");
 	ASSERT_NOT_NULL(t);
-	/* The lock's name comes then, unless tests before this one have used up the classes. */
-	EXPECT_PANIC("sched: main loses the CPU while it holds the lock ", hold_until(&l, &ran));
+	EXPECT_PANIC("sched: main loses the CPU while it holds the lock too long",
+	             hold_until(&l, &ran));
 	spin_unlock(&l);
 	thread_join(t);
 	EXPECT_TRUE(ran);
