@@ -10,8 +10,7 @@
  *
  * Lacks: anything below 4096 bytes; that is kernel_kmalloc.c.
  */
-#include <mm/heap.h>
-#include <mm/mm.h>
+#include "kernel_common.h"
 
 static void *kernel_buddy_alloc(struct heap *heap, size_t size, size_t align)
 {
@@ -37,26 +36,6 @@ static size_t kernel_buddy_usable_size(const struct heap *heap, const void *obje
 {
 	(void)heap;
 	return PAGE_SIZE << virt_to_page(object)->order;
-}
-
-static const char *kernel_check(const struct heap *heap)
-{
-	(void)heap;
-	return mm_check();
-}
-
-/* The blocks are everybody's: nothing to show. */
-static void kernel_walk(const struct heap *heap, heap_visit *visit, void *context)
-{
-	(void)heap;
-	(void)visit;
-	(void)context;
-}
-
-static bool kernel_init(struct heap *heap)
-{
-	(void)heap;
-	return true;
 }
 
 const struct heap_design heap_kernel_buddy = {

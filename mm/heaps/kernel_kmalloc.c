@@ -9,8 +9,7 @@
  *
  * Lacks: nothing that the gallery knows to ask for.
  */
-#include <mm/heap.h>
-#include <mm/mm.h>
+#include "kernel_common.h"
 
 /* kmalloc() aligns powers of two to their size, other sizes to 8: multiples of 16 to 16. */
 static void *kernel_kmalloc_alloc(struct heap *heap, size_t size, size_t align)
@@ -33,26 +32,6 @@ static size_t kernel_kmalloc_usable_size(const struct heap *heap, const void *ob
 {
 	(void)heap;
 	return ksize(object);
-}
-
-static const char *kernel_check(const struct heap *heap)
-{
-	(void)heap;
-	return mm_check();
-}
-
-/* The objects are everybody's: nothing to show. */
-static void kernel_walk(const struct heap *heap, heap_visit *visit, void *context)
-{
-	(void)heap;
-	(void)visit;
-	(void)context;
-}
-
-static bool kernel_init(struct heap *heap)
-{
-	(void)heap;
-	return true;
 }
 
 const struct heap_design heap_kernel_kmalloc = {
