@@ -189,14 +189,18 @@ TEST(audit, names_each_sum_that_does_not_agree)
 
 TEST(audit, is_printed_as_a_balance)
 {
+	int error;
+
 	take_some_of_each();
-	EXPECT_EQ(CATCH(stats_print_audit(&map, 0)), 0);
+	CATCH(error = stats_print_audit(&map, 0));
+	EXPECT_EQ(error, 0);
 	EXPECT_TEXT("usable memory");
 	EXPECT_TEXT("free blocks, node 0 NORMAL:");
 	EXPECT_TEXT("= usable, by the map");
 	EXPECT_TEXT("every page and every object is in exactly one state");
 	map.range[0].length -= PAGE_SIZE;
-	EXPECT_EQ(CATCH(stats_print_audit(&map, 0)), -EFAULT);
+	CATCH(error = stats_print_audit(&map, 0));
+	EXPECT_EQ(error, -EFAULT);
 	EXPECT_TEXT("audit: A");
 	give_all_back();
 }

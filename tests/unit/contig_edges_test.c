@@ -285,9 +285,10 @@ TEST(contig_edges, offline_far_above_all_memory)
 }
 
 #if __STDC_HOSTED__
-#include <stdio.h>
 #include <tests/host/cpus.h>
 #include <tests/host/machine.h>
+
+#include "tests/host/caught_text.h"
 
 static const struct mem_range memory[] = {{0, 112 * MIB, MEM_USABLE}};
 
@@ -358,25 +359,15 @@ TEST(contig_edges, from_the_first_frame_on)
 	host_machine_return();
 }
 
-static char line[4096];
-
 /* The report names the order that would have held it; it comes at every power of two. */
 TEST(contig_edges, a_failure_is_reported_with_its_order)
 {
-	FILE *terminal = stdout;
-	enum log_level level = host_log_level;
-	u64 failures;
+	struct page *page;
 
-	host_log_level = LOG_INFO;
 	do {
-		memset(line, 0, sizeof(line));
-		stdout = fmemopen(line, sizeof(line), "w");
-		EXPECT_NULL(alloc_contig_pages(CONTIG_MAX_PAGES - 1, 1, GFP_ATOMIC));
-		fclose(stdout);
-		failures = page_alloc_failures();
-	} while (!is_pow2(failures));
-	stdout = terminal;
-	host_log_level = level;
-	EXPECT_NOT_NULL(strstr(line, "out of memory order=30 "));
+		CATCH(page = alloc_contig_pages(CONTIG_MAX_PAGES - 1, 1, GFP_ATOMIC));
+		EXPECT_NULL(page);
+	} while (!is_pow2(page_alloc_failures()));
+	EXPECT_TEXT("out of memory order=30 ");
 }
 #endif

@@ -9,31 +9,14 @@
 #include <tests/host/cpus.h>
 #include <tests/host/machine.h>
 
+#include "tests/host/caught_text.h"
 #include "tests/model/hoard.h"
 #include "tests/test.h"
 
-static char text[16 * 1024]; /* the last report */
-
 static void report(gfp_t gfp, unsigned order, u64 nr_failures)
 {
-	FILE *terminal = stdout;
-	enum log_level level = host_log_level;
-
-	memset(text, 0, sizeof(text));
-	host_log_level = LOG_INFO;
-	stdout = fmemopen(text, sizeof(text), "w");
-	oom_report(gfp, order, nr_failures);
-	fclose(stdout);
-	stdout = terminal;
-	host_log_level = level;
+	CATCH(oom_report(gfp, order, nr_failures));
 }
-
-#define EXPECT_TEXT(words)                                \
-	({                                                \
-		if (strstr(text, words) == NULL)          \
-			test_note("lacks \"%s\"", words); \
-		EXPECT_NOT_NULL(strstr(text, words));     \
-	})
 
 static unsigned count_lines(const char *p)
 {

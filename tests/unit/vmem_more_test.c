@@ -9,8 +9,7 @@
 #include "tests/model/expect.h"
 
 #if __STDC_HOSTED__
-#include <stdio.h>
-#include <tests/host/machine.h>
+#include "tests/host/caught_text.h"
 #endif
 
 static struct vmem *open(u64 base, u64 size, u64 quantum)
@@ -163,21 +162,11 @@ TEST(vmem, a_source_that_gives_what_cannot_be_is_refused)
 #if __STDC_HOSTED__
 /* --- what is logged --- */
 
-static char text[4096];
-
 /* What the statement logs, in text[]. */
-#define LOGGED(statement)                                   \
-	({                                                  \
-		FILE *terminal_ = stdout;                   \
-		enum log_level level_ = host_log_level;     \
-		memset(text, 0, sizeof(text));              \
-		host_log_level = LOG_INFO;                  \
-		stdout = fmemopen(text, sizeof(text), "w"); \
-		statement;                                  \
-		fclose(stdout);                             \
-		stdout = terminal_;                         \
-		host_log_level = level_;                    \
-		text;                                       \
+#define LOGGED(statement)         \
+	({                        \
+		CATCH(statement); \
+		text;             \
 	})
 
 TEST(vmem, impossible_requests_are_explained_to_those_who_want_it)
