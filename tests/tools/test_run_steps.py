@@ -45,10 +45,22 @@ class Steps(unittest.TestCase):
     def test_a_failure_with_status_0(self):
         self.check("3 passed, 1 failed", 1, "a: echo 3 passed, 1 failed")
 
+    def test_what_failed_is_said_again_at_the_end(self):
+        out = self.check("1 passed, 2 failed", 1, "fine: echo not ok 1 expected; echo 1 passed, 0 failed",
+                         "bad: echo not ok 7 a.b; for i in $(seq 30); do echo; echo x.c:$i:1: error: no; done; echo 0 passed, 1 failed",
+                         "dead: exit 3")
+        end = out[out.index("step  "):].splitlines()
+        self.assertIn("bad: not ok 7 a.b", end)
+        self.assertIn("bad: x.c:19:1: error: no", end)
+        self.assertNotIn("bad: x.c:20:1: error: no", end)
+        self.assertIn("bad: and 11 more such lines", end)
+        self.assertIn("dead: ended with status 3", end)
+        self.assertNotIn("fine: not ok 1 expected", end)
+
     def test_a_hang(self):
         began = time.monotonic()
         out = self.check("0 passed, 1 failed", 1, "--timeout", "0.5", "a: sleep 30")
-        self.assertIn("hung", out)
+        self.assertEqual(out.count("a: hung: killed"), 2)  # when it happens and at the end
         out = self.check("3 passed, 1 failed", 1, "--timeout", "0.5", "a: echo 3 passed, 0 failed; sleep 30")
         self.assertLess(time.monotonic() - began, 20)
 
