@@ -11,12 +11,14 @@
 #include <kernel/layout.h>
 #include <kernel/pagetable.h>
 #include <kernel/paging.h>
+#include <kernel/sections.h>
 #include <kernel/smp.h>
 #include <kernel/stack.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
 #include <lib/spinlock.h>
 #include <mm/page_alloc.h>
+#include <mm/platform.h>
 #include <mm/reclaim.h>
 
 #define SLOT_SIZE (CPU_STACK_SIZE + STACK_GUARD_SIZE)
@@ -209,6 +211,17 @@ bool stack_contains(u64 va, u64 length)
 	u64 offset;
 
 	return slot_of(va, &offset) && offset >= STACK_GUARD_SIZE && length <= SLOT_SIZE - offset;
+}
+
+const char *platform_bounds_fault(const void *p, size_t n)
+{
+	u64 va = (u64)p;
+
+	if (va >= STACKS_BASE && va < PAGE_MAP_BASE && !stack_contains(va, n))
+		return "over the end of a stack";
+	if (va < (u64)text_end && va + n > (u64)text_start)
+		return "in the kernel's code";
+	return NULL;
 }
 
 bool stack_is_guard(u64 va)

@@ -26,6 +26,7 @@
 
 #include <lib/assert.h>
 #include <lib/string.h>
+#include <mm/bounds.h>
 #include <mm/kmalloc.h>
 #include <mm/page_alloc.h>
 #include <mm/vmalloc.h> /* is_vmalloc_addr() alone: what a wrong free is called */
@@ -488,8 +489,10 @@ char *kstrdup_tag(const char *s, gfp_t gfp, u32 tag)
 
 void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag)
 {
-	void *copy = kmalloc_any(size, gfp, tag);
+	void *copy;
 
+	debug_check_bounds(src, size);
+	copy = kmalloc_any(size, gfp, tag);
 	if (copy != NULL && size != 0)
 		memcpy(copy, src, size);
 	return copy;

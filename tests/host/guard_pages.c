@@ -46,3 +46,11 @@ void platform_guard(void *page, bool accessible)
 	if (mprotect(page, PAGE_SIZE, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
 		panic("host: mprotect");
 }
+
+/* A process's own memory: nothing is known of it here. */
+const char *platform_bounds_fault(const void *p, size_t n)
+{
+	(void)p;
+	(void)n;
+	return NULL;
+}

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <mm/bootmem.h>
+#include <mm/bounds.h>
 #include <mm/gfp.h>
 #include <mm/guard.h>
 #include <mm/inject.h>

@@ -171,6 +171,10 @@ void platform_guard(void *page, bool accessible);
 size_t platform_backtrace(u64 *out, size_t max);
 char *platform_symbol(char buf[96], u64 va);
 
+/* NULL, or why [p, p + n), outside the direct map, is in no one place: "over the end of a stack".
+ * n > 0, the range does not wrap. Any context. */
+const char *platform_bounds_fault(const void *p, size_t n);
+
 /* A zone has sunk below its low mark: whoever reclaims in the background should call
  * reclaim_balance() soon. Any context, no lock of mm/ held; often, so cheap when it was said
  * before. */
