@@ -56,6 +56,8 @@ static const struct option table[] = {
      "zero all memory that is allocated (default: 0)"},
     {"init_on_free", "=0|1", NUMBER, NO_FLAG, AT(init_on_free), 0, 1,
      "zero all memory that is freed (default: 0)"},
+    {"slab_random", "", FLAG, AT(slab_random), 0, 0, 0,
+     "give objects out in random order, seeded by the CPU or by seed= (default: by address)"},
     {"kfence", "=INTERVAL", TEXT, NO_FLAG, AT(kfence), 0, 0,
      "guard pages for every so many-th object: 100, 100,random,objects=255 (default: none)"},
     {"failslab", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_OBJECTS]), 0, 0,

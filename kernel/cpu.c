@@ -213,6 +213,19 @@ void cpu_restore_self(void)
 
 /* --- Features --- */
 
+#define CPUID_1_C_RDRAND (1u << 30)
+#define RDRAND_TRIES 10 /* as Intel's manual advises */
+
+u64 cpu_random(void)
+{
+	bool ok = false;
+	u64 value = 0;
+
+	for (unsigned i = 0; i < RDRAND_TRIES && !ok && cpuid(1, 0).c & CPUID_1_C_RDRAND; i++)
+		__asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(ok));
+	return ok ? value : cycles() * 0x9e3779b97f4a7c15;
+}
+
 static void read_names(struct cpu_features *f)
 {
 	struct cpuid r = cpuid(0, 0);

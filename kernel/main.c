@@ -21,6 +21,7 @@
 #include <lib/assert.h>
 #include <lib/log.h>
 #include <lib/platform.h>
+#include <mm/slab.h>
 #include <tests/bench/bench.h>
 #include <tests/kernel/stress.h>
 #include <tests/test.h>
@@ -109,6 +110,8 @@ __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 		panic("symbols: %s", broken);
 	log_info("Strata is up: %u symbols, %llu million cycles since reset",
 	         (unsigned)symbol_count(), (unsigned long long)(cycles() / 1000000));
+	if (options()->slab_random)
+		slab_randomize(options()->has_seed ? options()->seed | 1 : cpu_random() | 1);
 	monitor_guard(options()->kfence);
 	monitor_arm(options()->fail[INJECT_OBJECTS], options()->fail[INJECT_PAGES]);
 	run(options());

@@ -30,6 +30,10 @@
  * the fullest, so that the emptiest get a chance to run empty. Empty slabs are kept in proportion
  * to the cache; those that are more go back a few at a time, so that no operation pays for many.
  *
+ * 7. With slab_randomize() a refill takes each object at random from the slab, so that neither the
+ * next address nor the neighbour of an object can be foretold (the choice is hardened_malloc's: the
+ * next free slot behind a random one).
+ *
  * Invariants: slab_check.c. Not here: the public alloc and free (slab_cpu.c), magazines
  * (slab_depot.c), sizes (kmalloc.c). Locks: a cache's lock guards its lists and bits; pages and
  * records are allocated and freed outside it.
@@ -115,6 +119,36 @@ static void take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine
 	c->nr_free -= n;
 }
 
+/* xorshift64* (Vigna 2016): never 0. L */
+static u64 next_random(struct kmem_cache *c)
+{
+	c->random ^= c->random >> 12;
+	c->random ^= c->random << 25;
+	c->random ^= c->random >> 27;
+	return c->random * 0x2545f4914f6cdd1d;
+}
+
+/* The same, but each object is the next free one behind a random place. */
+static __noinline void take_randomly(struct kmem_cache *c, struct slab *s, struct magazine_slot *to,
+                                     u32 n)
+{
+	u64 *bits = slab_bits(c, s);
+
+	for (const struct magazine_slot *end = to + n; to < end; to++) {
+		u64 from = (u64)(((unsigned __int128)next_random(c) * c->nr_objects) >> 64);
+		size_t index = bitmap_next(bits, c->nr_objects, from);
+
+		if (index == c->nr_objects)
+			index = bitmap_next(bits, c->nr_objects, 0);
+		if (unlikely(index == c->nr_objects || s->tag[index] != TAG_IN_SLAB))
+			bad_free_bit(c, s, (u32)index);
+		bitmap_clear(bits, index);
+		s->tag[index] = TAG_IN_MAGAZINE;
+		*to = (struct magazine_slot){slab_object(c, s, (u32)index), &s->tag[index]};
+	}
+	c->nr_free -= n;
+}
+
 /* Up to n objects of one slab, which has some; returns how many. */
 static __always_inline u32 take_part(struct kmem_cache *c, struct slab *s,
                                      struct magazine_slot slots[], u32 n)
@@ -122,7 +156,10 @@ static __always_inline u32 take_part(struct kmem_cache *c, struct slab *s,
 	u32 nr_free = slab_nr_free(c, s), part = (u32)min_u64(n, nr_free);
 
 	debug_assert(part != 0);
-	take_from_slab(c, s, slots, part);
+	if (unlikely(c->random != 0))
+		take_randomly(c, s, slots, part);
+	else
+		take_from_slab(c, s, slots, part);
 	s->nr_to_next += part;
 	if (nr_free - part < c->list_at[s->list]) {
 		unlist_slab(c, s);

@@ -15,6 +15,7 @@
 #include <lib/assert.h>
 #include <lib/lock_class.h>
 #include <lib/race.h>
+#include <lib/rng.h>
 #include <lib/string.h>
 #include <mm/node.h>
 #include <mm/reclaim.h>
@@ -90,11 +91,35 @@ static void set_hot(struct kmem_cache *c)
 	__atomic_store_n(&c->hot, closed ? cpu_objects_none : c->cpu, __ATOMIC_RELAXED);
 }
 
+static u64 random_seed; /* under the list's lock; 0: in order */
+
+/* Each cache has its own sequence, which is never 0 but to say that there is none. */
+static void set_random(struct kmem_cache *c)
+{
+	u64 flags = spin_lock_irq(&c->lock);
+	struct rng rng;
+
+	rng_seed(&rng, random_seed ^ (u64)c);
+	c->random = random_seed != 0 && !(c->flags & SLAB_INTERNAL) ? rng_next(&rng) | 1 : 0;
+	spin_unlock_irq(&c->lock, flags);
+}
+
+void slab_randomize(u64 seed)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	random_seed = seed;
+	for (struct list *at = cache_list.next; at != &cache_list; at = at->next)
+		set_random(list_entry(at, struct kmem_cache, link));
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
 void cache_enlist(struct kmem_cache *c)
 {
 	u64 flags = spin_lock_irq(&cache_list_lock);
 
 	list_push_back(&cache_list, &c->link);
+	set_random(c);
 	set_hot(c);
 	spin_unlock_irq(&cache_list_lock, flags);
 }
@@ -367,6 +392,7 @@ void slab_init(void)
 
 	list_init(&cache_list);
 	bypassed = false;
+	random_seed = 0;
 	slab_kept_init();
 	stack_depot_init();
 	slab_has_nodes = mm_nr_nodes() > 1;

@@ -133,6 +133,7 @@ struct kmem_cache {
 	u64 nr_slabs, nr_empty;           /* L */
 	u64 nr_free;                      /* L: objects in slabs, the sum of their nr_free */
 	struct quarantine *quarantine;    /* C; L what it holds. NULL: none */
+	u64 random;                       /* L: its next choice among free objects; 0: none */
 	struct depot depot;               /* L */
 	struct list link; /* the list of caches; this and the next two under its lock */
 	u32 nr_walks;     /* of that list, that stand here */

@@ -12,7 +12,7 @@
 #define OPTION_TEXT_MAX 128
 
 struct options {
-	bool test, bench, monitor, quiet, safe;
+	bool test, bench, monitor, quiet, safe, slab_random;
 	char test_pattern[OPTION_TEXT_MAX];  /* "" is all tests */
 	char bench_pattern[OPTION_TEXT_MAX]; /* "" is all benchmarks */
 	char replay[OPTION_TEXT_MAX];        /* the engine; "" is no replay */

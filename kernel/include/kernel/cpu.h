@@ -106,6 +106,10 @@ void cpu_forget_features(void);
 /* Turns on what cpu_features has, on this CPU; one log line. */
 void cpu_enable_features(void);
 
+/* A number that nobody can foretell, by RDRAND; where that is not there or gives nothing, one that
+ * is hard to, by the time stamp counter. */
+u64 cpu_random(void);
+
 /* All of this CPU's translations. Any context. */
 void cpu_forget_translations(void);
 

@@ -115,6 +115,11 @@ struct slab_object_info {
 /* False when the address is not inside a slab's object. Any address. */
 bool slab_object_of(const void *address, struct slab_object_info *out);
 
+/* From here on all caches give out what is free in random order (hardening: neighbours cannot be
+ * foretold); 0: in order of addresses, as when nothing was said. What magazines hold already stays
+ * in its order. Any context. */
+void slab_randomize(u64 seed);
+
 /* kmem_cache_shrink() of every cache. */
 u64 slab_shrink_all(void);
 

@@ -1,0 +1,116 @@
+/* slab_randomize(): objects come in another order for each seed, each still once. */
+#include "mm/slab_internal.h"
+
+#include <lib/bitmap.h>
+#include <mm/mm.h>
+
+#include "tests/model/expect.h"
+
+#define NR 64u
+
+static void *objects[NR];
+
+/* The places in their slab of the first NR objects of a new cache of one slab of them. */
+static void take_all(u64 seed, unsigned place[NR])
+{
+	struct kmem_cache *c = kmem_cache_create("random", 64, 0, 0, NULL);
+	struct slab_object_info info;
+
+	ASSERT_NOT_NULL(c);
+	c->random = seed;
+	for (unsigned i = 0; i < NR; i++) {
+		objects[i] = kmem_cache_alloc(c, GFP_KERNEL);
+		ASSERT_TRUE(slab_object_of(objects[i], &info));
+		place[i] = info.index;
+	}
+	EXPECT_SOUND(kmem_cache_check(c));
+	for (unsigned i = 0; i < NR; i++)
+		kmem_cache_free(c, objects[i]);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+static unsigned nr_equal(const unsigned a[NR], const unsigned b[NR])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NR; i++)
+		n += a[i] == b[i];
+	return n;
+}
+
+TEST(slab_random, the_order_is_the_seeds)
+{
+	unsigned a[NR], b[NR], c[NR];
+
+	take_all(7, a);
+	take_all(7, b);
+	take_all(8, c);
+	EXPECT_EQ(nr_equal(a, b), NR);
+	EXPECT_LT(nr_equal(a, c), NR / 4);
+}
+
+TEST(slab_random, each_object_comes_once)
+{
+	unsigned place[NR];
+	u64 seen = 0;
+
+	take_all(rng_next(test_rng()) | 1, place);
+	for (unsigned i = 0; i < NR; i++)
+		seen |= 1ull << place[i] % 64;
+	EXPECT_GE(bit_count(seen),
+	          NR - 2); /* the last two come from another slab: a magazine is 62 */
+}
+
+TEST(slab_random, neighbours_are_seldom_handed_out_together)
+{
+	unsigned place[NR], neighbours = 0;
+
+	take_all(3, place);
+	for (unsigned i = 1; i < NR; i++)
+		neighbours += place[i] == place[i - 1] + 1 || place[i] + 1 == place[i - 1];
+	EXPECT_LT(neighbours, NR / 4);
+}
+
+TEST(slab_random, all_caches_follow_and_can_stop)
+{
+	struct kmem_cache *old = kmem_cache_create("old", 64, 0, 0, NULL), *fresh;
+	bool was = kmalloc_cache[0]->random != 0;
+
+	slab_randomize(5);
+	fresh = kmem_cache_create("fresh", 64, 0, 0, NULL);
+	ASSERT_TRUE(old && fresh);
+	EXPECT_NE(old->random, 0);
+	EXPECT_NE(fresh->random, 0);
+	EXPECT_NE(old->random, fresh->random);
+	EXPECT_NE(kmalloc_cache[0]->random, 0);
+	slab_randomize(0);
+	EXPECT_EQ(old->random, 0);
+	EXPECT_EQ(kmalloc_cache[0]->random, 0);
+	if (was)
+		slab_randomize(test_seed() | 1);
+	EXPECT_EQ(kmem_cache_destroy(old), 0);
+	EXPECT_EQ(kmem_cache_destroy(fresh), 0);
+}
+
+/* More than a word of bits, and slabs that are full but for one. */
+TEST(slab_random, many_small_objects)
+{
+	enum { MANY = 1000 };
+	struct kmem_cache *c = kmem_cache_create("many", 16, 0, 0, NULL);
+	static void *many[MANY];
+
+	ASSERT_NOT_NULL(c);
+	c->random = 9;
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < MANY; i++) {
+			many[i] = kmem_cache_alloc(c, GFP_KERNEL);
+			*(u64 *)many[i] = i;
+		}
+		EXPECT_SOUND(kmem_cache_check(c));
+		for (unsigned i = 0; i < MANY; i++)
+			EXPECT_EQ(*(u64 *)many[i], i);
+		for (unsigned i = 0; i < MANY; i++)
+			kmem_cache_free(c, many[i]);
+	}
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
