@@ -73,7 +73,7 @@ static const struct option table[] = {
      "use only these: serial, screen, separated by a comma (default: both)"},
 };
 
-static struct options current;
+static struct options current __ro_after_init;
 
 static __printf(3, 4) void report(struct options *o, const char *word, const char *fmt, ...)
 {

@@ -42,7 +42,7 @@ extern u8 boot_stack[], boot_stack_top[]; /* boot/start.asm */
 static struct ist_stack ist_stack[NR_IST] __aligned(4096) __attribute__((section(".bss.stacks")));
 static struct cpu cpu0;
 static struct cpu *cpu_table[MAX_CPUS]; /* A: entries appear, and stay */
-struct cpu_features cpu_features;
+struct cpu_features cpu_features __ro_after_init;
 
 /* --- Stacks --- */
 

@@ -12,6 +12,7 @@
 #include <kernel/machine.h>
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
+#include <kernel/paging.h>
 #include <kernel/reclaimer.h>
 #include <kernel/replay.h>
 #include <kernel/sched.h>
@@ -112,6 +113,7 @@ __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 	         (unsigned)symbol_count(), (unsigned long long)(cycles() / 1000000));
 	if (options()->slab_random)
 		slab_randomize(options()->has_seed ? options()->seed | 1 : cpu_random() | 1);
+	paging_seal();
 	monitor_guard(options()->kfence);
 	monitor_arm(options()->fail[INJECT_OBJECTS], options()->fail[INJECT_PAGES]);
 	run(options());

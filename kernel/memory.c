@@ -50,7 +50,7 @@ static struct mem_range map_storage[MAP_CAPACITY] __init_data;
 static struct memmap map;
 static struct mem_range raw_map[RAW_LINES_MAX]; /* the loader's, for the log */
 static u32 nr_raw;
-static struct boot_info info;
+static struct boot_info info __ro_after_init;
 static struct bootmem boot;
 extern const u64 boot_start_cycles; /* boot/start.asm */
 static u64 ready_cycles, ready_tables, ready_window_pages;

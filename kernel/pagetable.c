@@ -92,7 +92,8 @@ static void table_free(u64 pa)
 	__atomic_sub_fetch(&nr_pages, 1, __ATOMIC_RELAXED);
 }
 
-static struct page_tables tables = {.new_table = pagetable_new, .free_table = table_free};
+static struct page_tables tables __ro_after_init = {.new_table = pagetable_new,
+                                                    .free_table = table_free};
 
 void pagetable_init(struct bootmem *boot)
 {

@@ -9,7 +9,7 @@
  * never taken back
  *
  * The lower half stays empty: a null pointer, and every small number taken for one, faults. The
- * invariants P1-P4 are in kernel/paging.h; paging_check.c walks them.
+ * invariants P1-P5 are in kernel/paging.h; paging_check.c walks them.
  *
  * Reserved ranges of the firmware are not mapped: what they hold may not bear being read ahead by
  * the CPU.
@@ -24,8 +24,10 @@
 #include <kernel/smp.h>
 #include <lib/assert.h>
 #include <lib/bits.h>
+#include <lib/log.h>
 #include <lib/spinlock.h>
 #include <mm/page.h>
+#include <mm/platform.h>
 
 static_assert(KERNEL_LINK_OFFSET == 2 * MIB, "boot/layout.inc and linker.ld say the same");
 static_assert(KERNEL_BASE == 0xffffffff80000000, "boot/layout.inc and linker.ld say the same");
@@ -144,6 +146,37 @@ void paging_boot_tables(u64 *base, u64 *length)
 {
 	*base = image_pa(boot_tables);
 	*length = (u64)(boot_tables_end - boot_tables);
+}
+
+/* --- The end of the boot --- */
+
+static bool sealed;
+
+static int seal(u64 va, u64 length)
+{
+	int error = pt_protect(platform_page_tables(), va, length, pagetable_bits(0));
+
+	tlb_shootdown(va, length);
+	return error;
+}
+
+void paging_seal(void)
+{
+	u64 length = (u64)(ro_init_end - ro_init_start);
+
+	if (seal((u64)ro_init_start, length) != 0 ||
+	    seal(DIRECT_MAP_BASE + image_pa(ro_init_start), length) != 0)
+		log_warn("paging: no memory to protect what only the boot writes");
+	else
+		sealed = true;
+	if (sealed)
+		log_info("paging: %lu KiB that only the boot writes are read-only from here on",
+		         (unsigned long)(length / KIB));
+}
+
+bool paging_is_sealed(void)
+{
+	return sealed;
 }
 
 /* --- Devices --- */

@@ -1,5 +1,5 @@
 /*
- * The page tables, looked at as a whole: the invariants P1-P4 of kernel/paging.h, and a listing for
+ * The page tables, looked at as a whole: the invariants P1-P5 of kernel/paging.h, and a listing for
  * people. Both are walks over all leaves; neither changes anything.
  */
 #include <kernel/cpu.h>
@@ -23,6 +23,9 @@ static void check_leaf(void *context, u64 va, unsigned level, u64 entry)
 		*broken = "P2: a page is writable and executable";
 	else if (entry & PTE_USER)
 		*broken = "P3: a page is open to user mode";
+	else if (paging_is_sealed() && (entry & PTE_WRITE) && pa < image_pa(ro_init_end) &&
+	         pa + pagetable_span(level) > image_pa(ro_init_start))
+		*broken = "P5: what only the boot writes is writable";
 	else if ((entry & PTE_WRITE) && pa < image_pa(rodata_end) &&
 	         pa + pagetable_span(level) > image_pa(text_start))
 		*broken = "P4: the kernel's text or constants are writable";

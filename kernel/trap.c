@@ -44,7 +44,7 @@ extern u8 trap_stubs[], trap_recover[];
 bool trap_recoverable_call(void (*fn)(void *), void *arg, struct trap_recovery *recovery);
 void trap_handle(struct trap_frame *f);
 
-static struct gate idt[256] __aligned(16);
+static struct gate idt[256] __aligned(16) __ro_after_init;
 
 static const char *const names[TRAP_FIRST_IRQ] = {
     [0] = "divide error (#DE)",

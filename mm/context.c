@@ -9,7 +9,7 @@
 /* The linker's names for the ends of a section. */
 extern const char __start_mm_fast_text[], __stop_mm_fast_text[];
 
-static struct mm_context *context_table; /* mm_nr_contexts() entries */
+static struct mm_context *context_table __ro_after_init; /* mm_nr_contexts() entries */
 
 unsigned mm_nr_contexts(void)
 {

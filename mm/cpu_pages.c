@@ -30,8 +30,8 @@
 #include <lib/assert.h>
 #include <lib/string.h>
 
-static struct cpu_pages *cpu_table; /* mm_nr_contexts() entries */
-static unsigned nr_cpus;            /* that it was made for */
+static struct cpu_pages *cpu_table __ro_after_init; /* mm_nr_contexts() entries */
+static unsigned nr_cpus;                            /* that it was made for */
 static struct page_stack always_full[CPU_PAGE_ORDERS];
 static bool bypassed;       /* no context caches anything */
 static struct zone no_zone; /* which has never a page to spare */

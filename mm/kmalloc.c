@@ -34,7 +34,7 @@
 #define NR_CLASSES 32
 
 static struct kmem_cache class_cache[NR_CLASSES];
-struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
+struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16] __ro_after_init;
 
 size_t
     kmalloc_plain_classes; /* C: requests above need a closer look; 0 when classes are debugged */

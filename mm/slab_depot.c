@@ -34,7 +34,7 @@ static u16 bottom_tag = TAG_IN_SLAB; /* and for ever */
 static struct magazine_slot nothing = {NULL, &bottom_tag};
 
 struct kmem_cache magazine_cache, cpu_objects_cache;
-struct cpu_objects *cpu_objects_none;
+struct cpu_objects *cpu_objects_none __ro_after_init;
 
 /* --- magazines --- */
 

@@ -24,7 +24,7 @@
 
 #define NR_LOOKS 16
 
-bool slab_has_nodes;
+bool slab_has_nodes __ro_after_init;
 
 static struct slab *find(struct list *slabs, unsigned node)
 {

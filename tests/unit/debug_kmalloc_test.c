@@ -8,6 +8,7 @@
 
 #include "tests/model/debugged.h"
 #include "tests/model/expect.h"
+#include "tests/model/sealed.h"
 
 enum { CLASS = 112, LOWEST = 97 };
 
@@ -22,13 +23,13 @@ static void begin_with(const char *letters)
 	ASSERT_NOT_NULL(c);
 	former = kmalloc_cache[(CLASS - 1) / 16];
 	former_plain = kmalloc_plain_classes;
-	kmalloc_cache[(CLASS - 1) / 16] = c;
+	sealed_store(&kmalloc_cache[(CLASS - 1) / 16], (u64)c);
 	kmalloc_plain_classes = 0;
 }
 
 static void end(void)
 {
-	kmalloc_cache[(CLASS - 1) / 16] = former;
+	sealed_store(&kmalloc_cache[(CLASS - 1) / 16], (u64)former);
 	kmalloc_plain_classes = former_plain;
 	EXPECT_SOUND(kmem_cache_check(c));
 	EXPECT_EQ(kmem_cache_destroy(c), 0);

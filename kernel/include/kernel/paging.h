@@ -34,6 +34,12 @@ void paging_boot_tables(u64 *base, u64 *length);
 void *paging_map_device(u64 pa, u64 length);
 void *paging_map_framebuffer(u64 pa, u64 length);
 
+/* The end of the boot: what is __ro_after_init becomes read-only, in the image and in the direct
+ * map, for all CPUs. One line in the log says how much, or that there is no memory to split leaves:
+ * then it stays writable. In a thread, interrupts on. */
+void paging_seal(void);
+bool paging_is_sealed(void);
+
 /* True when va is mapped: then *pa is its physical address and *flags its PAGING_ bits (either may
  * be NULL). Safe for any value, at any time. */
 bool paging_translate(u64 va, u64 *pa, u32 *flags);
@@ -42,7 +48,7 @@ bool paging_translate(u64 va, u64 *pa, u32 *flags);
  * Walks all tables. NULL, or the broken invariant:
  *   P1 nothing in the lower half is mapped            P2 nothing is writable and executable
  *   P3 no user pages                                  P4 the kernel's text and constants are
- * writable nowhere
+ * writable nowhere                                  P5 nor, once sealed, what only the boot writes
  */
 const char *paging_check(void);
 

@@ -21,6 +21,9 @@ extern u8 boot_tables[], boot_tables_end[];
 #define __init_data __attribute__((section(".bss.init"), aligned(4096)))
 extern u8 init_start[], init_end[];
 
+/* __ro_after_init, page-aligned: read-only from paging_seal() on. */
+extern u8 ro_init_start[], ro_init_end[];
+
 /* What KERNEL_BASE stands for: 0 unless the loader moved the image. */
 extern u64 kernel_phys_base;
 

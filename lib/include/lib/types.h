@@ -28,6 +28,8 @@ typedef int64_t s64;
 #define __packed __attribute__((packed))
 #define __aligned(n) __attribute__((aligned(n)))
 #define __printf(fmt, args) __attribute__((format(printf, fmt, args)))
+/* Written only while the machine boots; in the kernel an attempt faults from then on. */
+#define __ro_after_init __attribute__((section(".ro_after_init")))
 #define __noinline __attribute__((noinline))
 #define __cold __attribute__((cold))
 #define __no_asan __attribute__((no_sanitize_address)) /* may touch what is poisoned */
