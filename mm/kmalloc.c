@@ -491,7 +491,8 @@ void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag)
 {
 	void *copy;
 
-	debug_check_bounds(src, size);
+	if (size <= KMALLOC_MAX_SIZE)
+		debug_check_bounds(src, size);
 	copy = kmalloc_any(size, gfp, tag);
 	if (copy != NULL && size != 0)
 		memcpy(copy, src, size);
