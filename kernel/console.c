@@ -39,8 +39,8 @@ static struct sink *divert;
 
 static struct screen screen;
 static bool has_screen, wants_serial = true;
-static char cells[SCREEN_MAX_COLUMNS * SCREEN_MAX_ROWS];
-static char shown[SCREEN_MAX_COLUMNS * SCREEN_MAX_ROWS];
+static screen_cell cells[SCREEN_MAX_COLUMNS * SCREEN_MAX_ROWS];
+static screen_cell shown[SCREEN_MAX_COLUMNS * SCREEN_MAX_ROWS];
 
 static char early[EARLY_SIZE]; /* text before there was a screen, a ring */
 static u64 early_written;

@@ -14,22 +14,29 @@
 
 #define MIN_COLUMNS 20u
 #define MIN_ROWS 4u
-#define GREY 0xaau
 #define JUMP_DIVISOR 8 /* an eighth of the screen scrolls at once */
 
 static struct {
 	u8 *base;
 	u32 pitch;
-	u32 scale; /* screen pixels for each pixel of the font, across and down */
-	u32 bytes; /* of a pixel */
-	u32 ink;   /* a pixel's value; the paper is 0, black in every format */
+	u32 scale;      /* screen pixels for each pixel of the font, across and down */
+	u32 bytes;      /* of a pixel */
+	u32 colour[16]; /* pixels' values, by the numbers of screen.h */
 } fb;
 
+/* The colours of VGA's text mode: red, green, blue. */
+static const u8 palette[16][3] = {
+    {0, 0, 0},          {0xaa, 0, 0},       {0, 0xaa, 0},       {0xaa, 0x55, 0},
+    {0, 0, 0xaa},       {0xaa, 0, 0xaa},    {0, 0xaa, 0xaa},    {0xaa, 0xaa, 0xaa},
+    {0x55, 0x55, 0x55}, {0xff, 0x55, 0x55}, {0x55, 0xff, 0x55}, {0xff, 0xff, 0x55},
+    {0x55, 0x55, 0xff}, {0xff, 0x55, 0xff}, {0x55, 0xff, 0xff}, {0xff, 0xff, 0xff},
+};
+
 /* One row of a character's pixels, `scale` times as wide. Returns the place behind it. */
-static u8 *draw_bits(u8 *to, u8 bits)
+static u8 *draw_bits(u8 *to, u8 bits, u32 ink, u32 paper)
 {
 	for (u8 mask = 0x80; mask != 0; mask >>= 1) {
-		u32 colour = bits & mask ? fb.ink : 0;
+		u32 colour = bits & mask ? ink : paper;
 
 		for (u32 n = 0; n < fb.scale; n++, to += fb.bytes) {
 			if (fb.bytes == 4) {
@@ -46,7 +53,7 @@ static u8 *draw_bits(u8 *to, u8 bits)
 	return to;
 }
 
-static void draw_run(unsigned row, unsigned column, const char *text, unsigned n, u8 invert)
+static void draw_run(unsigned row, unsigned column, const screen_cell *cells, unsigned n, u8 invert)
 {
 	u8 *line = fb.base + (u64)row * FONT_HEIGHT * fb.scale * fb.pitch +
 	           (u64)column * FONT_WIDTH * fb.scale * fb.bytes;
@@ -55,29 +62,47 @@ static void draw_run(unsigned row, unsigned column, const char *text, unsigned n
 		u8 *to = line;
 
 		for (unsigned i = 0; i < n; i++)
-			to = draw_bits(to, font_glyph(text[i])[y / fb.scale] ^ invert);
+			to = draw_bits(to, font_glyph((char)cells[i])[y / fb.scale] ^ invert,
+			               fb.colour[cells[i] >> 8 & 0xf], fb.colour[cells[i] >> 12]);
 	}
 }
 
-static void draw(struct screen *s, unsigned row, unsigned column, const char *text, unsigned n)
+static void draw(struct screen *s, unsigned row, unsigned column, const screen_cell *cells,
+                 unsigned n)
 {
 	(void)s;
-	draw_run(row, column, text, n, 0);
+	draw_run(row, column, cells, n, 0);
 }
 
 /* A block: the character in reverse. */
-static void cursor(struct screen *s, unsigned row, unsigned column, char under, bool on)
+static void cursor(struct screen *s, unsigned row, unsigned column, screen_cell under, bool on)
 {
 	(void)s;
 	draw_run(row, column, &under, 1, on ? 0xff : 0);
 }
 
-/* The grey in one colour's field, or 0 when the field makes no sense. */
-static u32 field(u8 position, u8 size, u8 bits)
+/* One of a colour's three parts in its field of a pixel, or 0 when the field makes no sense. */
+static u32 field(u8 part, u8 position, u8 size, u8 bits)
 {
 	if (size == 0 || size > 16 || position + size > bits)
 		return 0;
-	return (size <= 8 ? GREY >> (8 - size) : GREY << (size - 8)) << position;
+	return (size <= 8 ? (u32)part >> (8 - size) : (u32)part << (size - 8)) << position;
+}
+
+/* Without a usable description of the fields all but black is white, in any format. */
+static void make_colours(const struct boot_framebuffer *f)
+{
+	u8 bits = f->bits_per_pixel;
+	u32 any = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(palette); i++) {
+		fb.colour[i] = field(palette[i][0], f->red_pos, f->red_size, bits) |
+		               field(palette[i][1], f->green_pos, f->green_size, bits) |
+		               field(palette[i][2], f->blue_pos, f->blue_size, bits);
+		any |= fb.colour[i];
+	}
+	for (unsigned i = 1; i < ARRAY_SIZE(palette) && any == 0; i++)
+		fb.colour[i] = 0xffffffff;
 }
 
 static bool is_usable(const struct boot_framebuffer *f)
@@ -104,11 +129,7 @@ const struct screen_device *framebuffer_probe(const struct boot_framebuffer *f)
 	fb.bytes = (f->bits_per_pixel + 7u) / 8;
 	fb.pitch = f->pitch;
 	fb.scale = 1 + (f->width - 1) / (SCREEN_MAX_COLUMNS * FONT_WIDTH);
-	fb.ink = field(f->red_pos, f->red_size, f->bits_per_pixel) |
-	         field(f->green_pos, f->green_size, f->bits_per_pixel) |
-	         field(f->blue_pos, f->blue_size, f->bits_per_pixel);
-	if (fb.ink == 0) /* no usable description of the colours: white in any format */
-		fb.ink = 0xffffffff;
+	make_colours(f);
 	fb.base = paging_map_framebuffer(f->address, (u64)f->pitch * f->height);
 	if (fb.base == NULL)
 		return NULL;

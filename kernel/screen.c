@@ -13,8 +13,8 @@
  *
  * Cost: a byte of output is O(1); a flush compares the dirty rows and draws their differences.
  *
- * Does not do: colours, tab stops other than every eighth column, characters beyond ASCII (shown as
- * `?`).
+ * Does not do: tab stops other than every eighth column, characters beyond ASCII (shown as `?`),
+ * underlining and its like.
  */
 #include <kernel/screen.h>
 #include <lib/bitmap.h>
@@ -25,7 +25,7 @@
 
 enum { TEXT, AFTER_ESC, IN_SEQUENCE };
 
-static char *cell_row(const struct screen *s, unsigned row)
+static screen_cell *cell_row(const struct screen *s, unsigned row)
 {
 	unsigned ring_row = (s->top + row) % s->device->rows;
 
@@ -34,7 +34,12 @@ static char *cell_row(const struct screen *s, unsigned row)
 
 char screen_at(const struct screen *s, unsigned row, unsigned column)
 {
-	return cell_row(s, row)[column];
+	return (char)cell_row(s, row)[column];
+}
+
+u8 screen_colours_at(const struct screen *s, unsigned row, unsigned column)
+{
+	return (u8)(cell_row(s, row)[column] >> 8);
 }
 
 static bool is_printable(char c)
@@ -49,13 +54,13 @@ const char *screen_check(const struct screen *s)
 	if (s->row >= d->rows || s->column > d->columns || s->top >= d->rows)
 		return "S1: cursor or top outside the screen";
 	for (unsigned r = 0; r < d->rows; r++) {
-		const char *cells = cell_row(s, r);
+		const screen_cell *cells = cell_row(s, r);
 
 		for (unsigned c = 0; c < d->columns; c++)
-			if (!is_printable(cells[c]))
+			if (!is_printable((char)cells[c]))
 				return "S2: unprintable cell";
-		if (!bitmap_test(s->dirty, r) &&
-		    memcmp(cells, s->shown + (size_t)r * d->columns, d->columns) != 0)
+		if (!bitmap_test(s->dirty, r) && memcmp(cells, s->shown + (size_t)r * d->columns,
+		                                        d->columns * sizeof(cells[0])) != 0)
 			return "S3: a clean row shows something else";
 	}
 	return NULL;
@@ -63,7 +68,10 @@ const char *screen_check(const struct screen *s)
 
 static void clear_row(struct screen *s, unsigned row, unsigned from)
 {
-	memset(cell_row(s, row) + from, ' ', s->device->columns - from);
+	screen_cell *cells = cell_row(s, row);
+
+	for (unsigned c = from; c < s->device->columns; c++)
+		cells[c] = screen_cell_of(' ', s->colours);
 	bitmap_set(s->dirty, row);
 }
 
@@ -95,7 +103,7 @@ static void put(struct screen *s, char c)
 {
 	if (s->column == s->device->columns)
 		newline(s);
-	cell_row(s, s->row)[s->column++] = is_printable(c) ? c : '?';
+	cell_row(s, s->row)[s->column++] = screen_cell_of(is_printable(c) ? c : '?', s->colours);
 	bitmap_set(s->dirty, s->row);
 }
 
@@ -132,14 +140,54 @@ static unsigned distance(unsigned parameter, unsigned max)
 	return n < max ? n : max;
 }
 
-/* The end of ESC [ parameters final: ECMA-48's EL, ED, CUP, CUF and CUB; others, colours too, do
- * nothing. */
+/* One parameter of ECMA-48's SGR. */
+static void set_colour(struct screen *s, unsigned parameter)
+{
+	if (parameter == 0) {
+		s->ink = SCREEN_PLAIN & 0xf;
+		s->paper = SCREEN_PLAIN >> 4;
+		s->bright = s->inverse = false;
+	} else if (parameter == 1 || parameter == 22) {
+		s->bright = parameter == 1;
+	} else if (parameter == 7 || parameter == 27) {
+		s->inverse = parameter == 7;
+	} else if (parameter >= 30 && parameter <= 37) {
+		s->ink = (u8)(parameter - 30);
+	} else if (parameter >= 40 && parameter <= 47) {
+		s->paper = (u8)(parameter - 40);
+	} else if (parameter >= 90 && parameter <= 97) {
+		s->ink = (u8)(parameter - 90 + 8);
+	} else if (parameter >= 100 && parameter <= 107) {
+		s->paper = (u8)(parameter - 100 + 8);
+	}
+}
+
+static void set_colours(struct screen *s)
+{
+	u8 ink;
+
+	for (unsigned i = 0; i <= s->nr_parameters; i++)
+		set_colour(s, s->parameter[i]);
+	ink = s->bright ? s->ink | 8 : s->ink;
+	s->colours = (u8)(s->inverse ? ink << 4 | s->paper : s->paper << 4 | ink);
+}
+
+/* The end of ESC [ parameters final: ECMA-48's EL, ED, CUP, CUF, CUB and SGR, and the cursor's
+ * visibility (DEC's private mode 25); others do nothing. */
 static void sequence(struct screen *s, char final)
 {
 	const struct screen_device *d = s->device;
 	unsigned column = s->column < d->columns ? s->column : d->columns - 1;
 
+	if (s->is_private) {
+		if (s->parameter[0] == 25 && (final == 'h' || final == 'l'))
+			s->hides_cursor = final == 'l';
+		return;
+	}
 	switch (final) {
+	case 'm':
+		set_colours(s);
+		break;
 	case 'K':
 		clear_row(s, s->row, column);
 		break;
@@ -169,11 +217,15 @@ static void escape(struct screen *s, char c)
 
 	if (s->escape == AFTER_ESC) {
 		s->escape = c == '[' ? IN_SEQUENCE : TEXT;
-		s->nr_parameters = s->parameter[0] = s->parameter[1] = 0;
+		s->nr_parameters = 0;
+		s->is_private = false;
+		memset(s->parameter, 0, sizeof(s->parameter));
 	} else if (c >= '0' && c <= '9') {
 		*p = *p < 1000 ? *p * 10 + (unsigned)(c - '0') : *p;
-	} else if (c == ';') {
-		s->nr_parameters = 1;
+	} else if (c == ';') { /* more than there is room for: the last ones are one */
+		s->nr_parameters += s->nr_parameters + 1 < SCREEN_MAX_PARAMETERS;
+	} else if (c == '?') {
+		s->is_private = true;
 	} else if (c >= '@' && c <= '~') {
 		s->escape = TEXT;
 		sequence(s, c);
@@ -187,8 +239,8 @@ static void escape(struct screen *s, char c)
 static void draw_row(struct screen *s, unsigned row)
 {
 	const struct screen_device *d = s->device;
-	const char *cells = cell_row(s, row);
-	char *shown = s->shown + (size_t)row * d->columns;
+	const screen_cell *cells = cell_row(s, row);
+	screen_cell *shown = s->shown + (size_t)row * d->columns;
 
 	for (unsigned from = 0, to; from < d->columns; from = to) {
 		to = from + 1;
@@ -196,7 +248,7 @@ static void draw_row(struct screen *s, unsigned row)
 			continue;
 		while (to < d->columns && cells[to] != shown[to])
 			to++;
-		memcpy(shown + from, cells + from, to - from);
+		memcpy(shown + from, cells + from, (to - from) * sizeof(cells[0]));
 		d->draw(s, row, from, cells + from, to - from);
 	}
 }
@@ -225,7 +277,8 @@ static void flush(struct screen *s)
 		draw_row(s, (unsigned)r);
 		bitmap_clear(s->dirty, r);
 	}
-	cursor(s, true);
+	if (!s->hides_cursor)
+		cursor(s, true);
 }
 
 void screen_write(struct screen *s, const char *text, size_t len)
@@ -241,16 +294,17 @@ void screen_write(struct screen *s, const char *text, size_t len)
 	flush(s);
 }
 
-void screen_init(struct screen *s, const struct screen_device *device, char *cells, char *shown)
+void screen_init(struct screen *s, const struct screen_device *device, screen_cell *cells,
+                 screen_cell *shown)
 {
-	size_t size = (size_t)device->columns * device->rows;
+	size_t size = (size_t)device->columns * device->rows * sizeof(cells[0]);
 
 	memset(s, 0, sizeof(*s));
 	s->device = device;
 	s->cells = cells;
 	s->shown = shown;
-	memset(cells, ' ', size);
+	set_colours(s);
+	clear_rows(s, 0);
 	memset(shown, '\0', size); /* equal to no cell: the first flush clears the device */
-	bitmap_fill(s->dirty, device->rows);
 	flush(s);
 }

@@ -15,11 +15,16 @@
 
 #define TEXT_BASE 0xb8000u
 #define TEXT_SIZE 0x8000u
-#define COLOURS 0x0700u /* light grey on black */
 
 #define GRAPHICS_INDEX 0x3ce
 #define GRAPHICS_DATA 0x3cf
 #define GRAPHICS_MISCELLANEOUS 6
+#define STATUS 0x3da /* reading it makes the next write to ATTRIBUTE an index */
+#define ATTRIBUTE 0x3c0
+#define ATTRIBUTE_READ 0x3c1
+#define ATTRIBUTE_MODE 0x10
+#define ATTRIBUTE_SHOW 0x20 /* with the index: the screen stays on */
+#define MODE_BLINK 0x08     /* a paper's bright bit means that the ink blinks */
 #define CRTC_INDEX 0x3d4
 #define CRTC_DATA 0x3d5
 #define CRTC_CURSOR_START 0x0a
@@ -29,12 +34,30 @@
 
 static volatile u16 *cell;
 
-static void draw(struct screen *s, unsigned row, unsigned column, const char *text, unsigned n)
+/* The adapter counts blue, green, red where ECMA-48 counts red, green, blue. */
+static u16 swap_red_and_blue(screen_cell c)
+{
+	return (u16)((c & ~0x5500u) | (c & 0x1100u) << 2 | (c & 0x4400u) >> 2);
+}
+
+static void draw(struct screen *s, unsigned row, unsigned column, const screen_cell *cells,
+                 unsigned n)
 {
 	volatile u16 *to = cell + row * s->device->columns + column;
 
 	for (unsigned i = 0; i < n; i++)
-		to[i] = (u16)(COLOURS | (u8)text[i]);
+		to[i] = swap_red_and_blue(cells[i]);
+}
+
+/* All 16 colours for papers too. */
+static void stop_blinking(void)
+{
+	u8 mode;
+
+	(void)inb(STATUS);
+	outb(ATTRIBUTE, ATTRIBUTE_MODE | ATTRIBUTE_SHOW);
+	mode = inb(ATTRIBUTE_READ);
+	outb(ATTRIBUTE, mode & (u8)~MODE_BLINK);
 }
 
 static void crtc_write(u8 index, u8 value)
@@ -43,14 +66,13 @@ static void crtc_write(u8 index, u8 value)
 	outb(CRTC_DATA, value);
 }
 
-/* The hardware's cursor only has to be moved. */
-static void cursor(struct screen *s, unsigned row, unsigned column, char under, bool on)
+/* The hardware's cursor only has to be moved: where it is hidden, to behind the last row. */
+static void cursor(struct screen *s, unsigned row, unsigned column, screen_cell under, bool on)
 {
-	unsigned place = row * s->device->columns + column;
+	unsigned place =
+	    on ? row * s->device->columns + column : s->device->rows * s->device->columns;
 
 	(void)under;
-	if (!on)
-		return;
 	crtc_write(CRTC_CURSOR_HIGH, (u8)(place >> 8));
 	crtc_write(CRTC_CURSOR_LOW, (u8)place);
 }
@@ -66,8 +88,8 @@ static bool keeps_what_is_written(volatile u16 *place)
 {
 	u16 before = *place;
 
-	*place = COLOURS | 0x55;
-	bool kept = *place == (COLOURS | 0x55);
+	*place = 0x0755;
+	bool kept = *place == 0x0755;
 
 	*place = before;
 	return kept;
@@ -88,6 +110,7 @@ const struct screen_device *vga_probe(const struct boot_framebuffer *fb)
 	cell = paging_map_device(TEXT_BASE, TEXT_SIZE);
 	if (cell == NULL || !keeps_what_is_written(cell))
 		return NULL;
+	stop_blinking();
 	crtc_write(CRTC_CURSOR_START, 14); /* an underline in the 16 lines of a character */
 	crtc_write(CRTC_CURSOR_END, 15);
 	return &device;

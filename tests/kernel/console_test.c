@@ -20,20 +20,21 @@
 #define ROWS 5u
 
 static struct screen screen;
-static char cells[COLUMNS * ROWS], shown[COLUMNS * ROWS];
-static char video[ROWS][COLUMNS]; /* what the device was told */
+static screen_cell cells[COLUMNS * ROWS], shown[COLUMNS * ROWS];
+static screen_cell video[ROWS][COLUMNS]; /* what the device was told */
 static unsigned nr_drawn;
 static unsigned cursors; /* how many cursors are visible on the device */
 
-static void draw(struct screen *s, unsigned row, unsigned column, const char *text, unsigned n)
+static void draw(struct screen *s, unsigned row, unsigned column, const screen_cell *from,
+                 unsigned n)
 {
 	(void)s;
 	ASSERT_TRUE(row < ROWS && column + n <= COLUMNS);
-	memcpy(&video[row][column], text, n);
+	memcpy(&video[row][column], from, n * sizeof(*from));
 	nr_drawn += n;
 }
 
-static void cursor(struct screen *s, unsigned row, unsigned column, char under, bool on)
+static void cursor(struct screen *s, unsigned row, unsigned column, screen_cell under, bool on)
 {
 	(void)s;
 	ASSERT_TRUE(row < ROWS && column < COLUMNS);
@@ -65,7 +66,8 @@ static const char *video_row(unsigned row)
 	static char text[COLUMNS + 1];
 	unsigned n = COLUMNS;
 
-	memcpy(text, video[row], COLUMNS);
+	for (unsigned c = 0; c < COLUMNS; c++)
+		text[c] = (char)video[row][c];
 	while (n > 0 && text[n - 1] == ' ')
 		n--;
 	text[n] = '\0';
@@ -156,14 +158,63 @@ TEST(console, screen_knows_escape_sequences)
 	write("\x1b[2J\x1b[Hok");
 	EXPECT_STREQ(video_row(0), "ok");
 	write("\x1b[99;99H!\x1b[999999999999999H");
-	EXPECT_EQ(video[ROWS - 1][COLUMNS - 1], '!');
+	EXPECT_EQ((char)video[ROWS - 1][COLUMNS - 1], '!');
 	write("\x1b[1\nz"); /* a broken-off sequence ends at the newline */
 	EXPECT_EQ(screen.escape, 0);
 }
 
+static u8 colours_at(unsigned row, unsigned column)
+{
+	return (u8)(video[row][column] >> 8);
+}
+
+TEST(console, screen_knows_sixteen_colours)
+{
+	begin(1);
+	write("a\x1b[31mb\x1b[44mc\x1b[92;105md\x1b[0me");
+	EXPECT_STREQ(video_row(0), "abcde");
+	EXPECT_EQ(colours_at(0, 0), SCREEN_PLAIN);
+	EXPECT_EQ(colours_at(0, 1), 0x01);
+	EXPECT_EQ(colours_at(0, 2), 0x41);
+	EXPECT_EQ(colours_at(0, 3), 0xda);
+	EXPECT_EQ(colours_at(0, 4), SCREEN_PLAIN);
+	write("\r\x1b[31;1mB\x1b[7mI\x1b[22mi\x1b[27;42mg");
+	EXPECT_EQ(colours_at(0, 0), 0x09);
+	EXPECT_EQ(colours_at(0, 1), 0x90);
+	EXPECT_EQ(colours_at(0, 2), 0x10);
+	EXPECT_EQ(colours_at(0, 3), 0x21);
+	write("\n\x1b[K"); /* what is erased takes the paper's colour */
+	EXPECT_EQ(colours_at(1, COLUMNS - 1), 0x21);
+	write("\x1b[1;2;3;4;5;6;7;0m\x1b[38;5mx"); /* unknown ones and too many do no harm */
+	EXPECT_STREQ(video_row(1), "x");
+}
+
+TEST(console, a_change_of_colour_alone_is_drawn)
+{
+	begin(1);
+	write("same");
+	nr_drawn = 0;
+	write("\r\x1b[32msa");
+	EXPECT_EQ(nr_drawn, 2u);
+	EXPECT_EQ(colours_at(0, 1), 0x02);
+	EXPECT_EQ(colours_at(0, 2), SCREEN_PLAIN);
+}
+
+TEST(console, the_cursor_can_be_hidden)
+{
+	begin(1);
+	write("x");
+	screen_write(&screen, "\x1b[?25ly", 7);
+	EXPECT_EQ(cursors, 0u);
+	screen_write(&screen, "\x1b[?24h", 6); /* another mode */
+	EXPECT_EQ(cursors, 0u);
+	write("\x1b[?25hz");
+	EXPECT_STREQ(video_row(0), "xyz");
+}
+
 TEST(console, screen_survives_random_bytes)
 {
-	static const char bytes[] = "ab \n\r\b\t\x1b[;019HJKCDm\xff\x7f";
+	static const char bytes[] = "ab \n\r\b\t\x1b[;?0134579HJKCDmhl\xff\x7f";
 	char text[16];
 
 	begin(2);
@@ -175,7 +226,8 @@ TEST(console, screen_survives_random_bytes)
 	}
 	for (unsigned r = 0; r < ROWS; r++)
 		for (unsigned c = 0; c < COLUMNS; c++)
-			ASSERT_EQ(video[r][c], screen_at(&screen, r, c));
+			ASSERT_EQ(video[r][c], screen_cell_of(screen_at(&screen, r, c),
+			                                      screen_colours_at(&screen, r, c)));
 }
 
 TEST(console, screen_check_names_each_broken_invariant)

@@ -15,15 +15,16 @@
 
 static struct lineedit editor;
 static struct screen screen;
-static char cells[COLUMNS * ROWS], shown[COLUMNS * ROWS];
+static screen_cell cells[COLUMNS * ROWS], shown[COLUMNS * ROWS];
 static enum lineedit_event last;
 
-static void draw(struct screen *s, unsigned row, unsigned column, const char *text, unsigned n)
+static void draw(struct screen *s, unsigned row, unsigned column, const screen_cell *text,
+                 unsigned n)
 {
 	(void)s, (void)row, (void)column, (void)text, (void)n;
 }
 
-static void cursor(struct screen *s, unsigned row, unsigned column, char under, bool on)
+static void cursor(struct screen *s, unsigned row, unsigned column, screen_cell under, bool on)
 {
 	(void)s, (void)row, (void)column, (void)under, (void)on;
 }
