@@ -392,7 +392,7 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -fn
 	$(SANITIZE)
 # Pure parts of the kernel run here too; the platform is the host's.
 FUZZ_C := $(PORTABLE_C) $(wildcard boot/*.c) kernel/cmdline.c kernel/trace.c \
-	$(addprefix tests/model/,arena.c giants.c vmem_oracle.c) \
+	$(addprefix tests/model/,arena.c giants.c vmem_oracle.c walker.c) \
 	$(addprefix tests/host/,boot.c guard_pages.c interrupts.c machine.c page_tables.c platform.c) $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,$Z/%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_includes = $(addprefix -I,$(INCLUDE_tests) tests/host/include kernel/include) \

@@ -11,22 +11,13 @@
  */
 #include <mm/mm.h>
 #include <mm/reclaim.h>
+#include <tests/fuzz/frames.h>
 #include <tests/fuzz/fuzz.h>
-#include <tests/host/machine.h>
 
 #define MAX_LIVE 300u
 #define MAX_OPS 300u
 #define OPS_A_CHECK 32u
 #define EXACT 100u /* as an order: from alloc_pages_exact() */
-
-/* Three windows of frames, one a zone; odd ends, so that there are blocks of all sizes. */
-static const struct window {
-	u32 start, end; /* pfn */
-} windows[] = {{256, 1300}, {4096, 5119}, {1 << 20, (1 << 20) + 601}};
-#define NR_WINDOWS ARRAY_SIZE(windows)
-#define MAX_FRAMES 2048u
-
-enum { TAKEN, FREE, HELD }; /* TAKEN: by the boot, or no RAM */
 
 struct live {
 	u32 pfn, nr_pages;
@@ -34,79 +25,30 @@ struct live {
 	size_t bytes; /* EXACT */
 };
 
-static u8 owner[NR_WINDOWS][MAX_FRAMES];
 static struct live live[MAX_LIVE];
 static u32 nr_live;
-static u64 nr_free;
-static u32 shape_at_boot[MAX_ZONES][NR_ORDERS];
 
-/* --- the oracle --- */
-
-static u8 *owner_of(u32 pfn)
-{
-	for (u32 w = 0; w < NR_WINDOWS; w++)
-		if (pfn >= windows[w].start && pfn < windows[w].end)
-			return &owner[w][pfn - windows[w].start];
-	return NULL;
-}
-
-static void set_owner(u32 pfn, u32 nr_pages, u8 from, u8 to)
-{
-	for (u32 i = 0; i < nr_pages; i++) {
-		u8 *who = owner_of(pfn + i);
-
-		MUST(who != NULL && *who == from);
-		*who = to;
-	}
-	nr_free += to == FREE ? nr_pages : 0;
-	nr_free -= to == HELD ? nr_pages : 0;
-}
-
-static u32 highest_window(gfp_t gfp)
-{
-	return gfp & __GFP_DMA ? 0 : gfp & __GFP_DMA32 ? 1 : 2;
-}
+/* --- what is held --- */
 
 static bool could_alloc(gfp_t gfp, unsigned order)
 {
-	u32 size = 1u << order;
-
-	for (u32 w = 0; w <= highest_window(gfp) && order <= MAX_ORDER; w++)
-		for (u32 pfn = (u32)align_up(windows[w].start, size); pfn + size <= windows[w].end;
-		     pfn += size)
-			if (!mem_find_other(owner_of(pfn), FREE, size))
-				return true;
-	return false;
-}
-
-/* --- marks --- */
-
-static u64 *mark_at(u32 pfn, u64 byte)
-{
-	return (u64 *)((u8 *)page_address(pfn_to_page(pfn)) + byte);
+	return order <= MAX_ORDER && frames_have(gfp, 1u << order, 1u << order);
 }
 
 static void keep(u32 pfn, u32 nr_pages, unsigned order, size_t bytes)
 {
-	set_owner(pfn, nr_pages, FREE, HELD);
+	frames_set(pfn, nr_pages, FRAME_FREE, FRAME_HELD);
 	live[nr_live++] = (struct live){pfn, nr_pages, order, bytes};
-	*mark_at(pfn, 0) = ~(u64)pfn;
-	*mark_at(pfn, nr_pages * PAGE_SIZE - 8) = ~(u64)pfn;
-}
-
-static void verify(const struct live *l)
-{
-	MUST_EQ(*mark_at(l->pfn, 0), ~(u64)l->pfn);
-	MUST_EQ(*mark_at(l->pfn, l->nr_pages * PAGE_SIZE - 8), ~(u64)l->pfn);
+	frames_sign(pfn, nr_pages);
 }
 
 static struct live drop(u32 i)
 {
 	struct live l = live[i];
 
-	verify(&l);
+	frames_verify(l.pfn, l.nr_pages);
 	live[i] = live[--nr_live];
-	set_owner(l.pfn, l.nr_pages, HELD, FREE);
+	frames_set(l.pfn, l.nr_pages, FRAME_HELD, FRAME_FREE);
 	return l;
 }
 
@@ -124,9 +66,7 @@ static gfp_t take_gfp(struct input *in)
 
 static void check_block(u32 pfn, u32 nr_pages, gfp_t gfp)
 {
-	const struct window *w = &windows[highest_window(gfp)];
-
-	MUST(pfn + nr_pages <= w->end);
+	MUST(pfn + nr_pages <= frames_end(gfp));
 	if (gfp & __GFP_ZERO)
 		MUST(!mem_find_other(page_address(pfn_to_page(pfn)), 0, nr_pages * PAGE_SIZE));
 }
@@ -225,7 +165,7 @@ static void op_bad_free(struct input *in)
 	unsigned order = input_below(in, NR_ORDERS + 2);
 	const struct live *l = live_at(pfn);
 
-	if (owner_of(pfn) != NULL && *owner_of(pfn) == TAKEN)
+	if (frame_owner(pfn) != NULL && *frame_owner(pfn) == FRAME_TAKEN)
 		return; /* may be the slab's own: allocated, and freeing it would be a lie */
 	if (l == NULL || l->order != order)
 		MUST_PANIC("page_alloc: ", free_pages(pfn_to_page(pfn), order));
@@ -239,7 +179,7 @@ static void op_bad_exact(struct input *in)
 	const struct live *l = live_at(pfn);
 	size_t bytes = l != NULL && l->order == EXACT ? l->bytes : 1 + input_bytes(in, 3);
 
-	if (owner_of(pfn) != NULL && *owner_of(pfn) == TAKEN)
+	if (frame_owner(pfn) != NULL && *frame_owner(pfn) == FRAME_TAKEN)
 		return;
 	if (how & 2)
 		bytes ^= 1ull << input_below(in, 64);
@@ -281,47 +221,15 @@ static void check(void)
 
 	MUST_BE_SOUND(mm_check());
 	mm_usage(&usage);
-	MUST_EQ(usage.free_pages + usage.cached_pages, nr_free);
+	MUST_EQ(usage.free_pages + usage.cached_pages, frames_nr_free);
 	for (u32 i = 0; i < nr_live; i++)
-		verify(&live[i]);
-}
-
-/* What is free at boot is learned from the allocator itself: all that it gives, page by page, is
- * given once, and comes back. */
-static void learn_what_is_free(void)
-{
-	static struct page *pages[NR_WINDOWS * MAX_FRAMES];
-	size_t n;
-
-	memset(owner, TAKEN, sizeof(owner));
-	(void)reclaim_pages(UINT64_MAX); /* what the boot left in empty slabs is free too */
-	n = alloc_pages_bulk(GFP_NOWAIT | __GFP_NOWARN | __GFP_MEMALLOC, ARRAY_SIZE(pages), pages);
-	for (size_t i = 0; i < n; i++)
-		set_owner(page_to_pfn(pages[i]), 1, TAKEN, FREE);
-	free_pages_bulk(n, pages);
-	drain_cpu_pages();
-	for_each_zone(z)
-		memcpy(shape_at_boot[z->id], z->buddy.nr_free_blocks, sizeof(shape_at_boot[0]));
-}
-
-static void boot(void)
-{
-	struct mem_range firmware[NR_WINDOWS];
-
-	for (u32 i = 0; i < NR_WINDOWS; i++)
-		firmware[i] = (struct mem_range){
-		    (u64)windows[i].start << PAGE_SHIFT,
-		    (u64)(windows[i].end - windows[i].start) << PAGE_SHIFT, MEM_USABLE};
-	host_garbage_ram = host_garbage_page_map = 64 * KIB;
-	host_machine_boot(firmware, NR_WINDOWS);
-	nr_live = 0;
-	nr_free = 0;
-	learn_what_is_free();
+		frames_verify(live[i].pfn, live[i].nr_pages);
 }
 
 void fuzz_one(struct input *in)
 {
-	boot();
+	frames_boot();
+	nr_live = 0;
 	for (u32 i = 1; input_left(in) && i <= MAX_OPS; i++) {
 		step(in);
 		if (i % OPS_A_CHECK == 0)
@@ -332,8 +240,5 @@ void fuzz_one(struct input *in)
 		free_live(nr_live - 1);
 	drain_cpu_pages();
 	check();
-	for_each_zone(z)
-		MUST_EQ(
-		    memcmp(shape_at_boot[z->id], z->buddy.nr_free_blocks, sizeof(shape_at_boot[0])),
-		    0);
+	MUST(frames_are_as_at_boot());
 }

@@ -177,13 +177,17 @@ def write_memmap():
 def write_operations():
     def mix(n, step):
         return bytes((i * step + i // 7) & 255 for i in range(n))
-    for target in ("buddy", "heap", "pages", "untouched"):
+    for target in ("buddy", "heap", "loan", "pages", "untouched"):
         for i, step in enumerate((37, 91, 151)):
             write(target, "mix-%d" % i, mix(200, step))
     for design in range(20):
         write("heaps", "mix-%d" % design, bytes([design, design % 3, 16]) + mix(300, 37 + 2 * design))
     for kind in range(4):  # which kind of arena: plain, imports, quantum caches, both
         write("vmem", "mix-%d" % kind, bytes([kind]) + mix(400, 37 + 2 * kind))
+    for leaf in range(3):  # the largest leaf, and how many tables there are
+        for limit in range(4):
+            write("pt", "mix-%d-%d" % (leaf, limit), bytes([next(how for how in range(256) if how % 3 == leaf and how >> 2 & 3 == limit)]) +
+                  mix(300, 41 + 6 * limit + 2 * leaf))
 
 
 def main():
