@@ -166,6 +166,8 @@ int monitor_retire(int argc, char **argv)
 		kprintf("retire: page %lu has left\n", pfn);
 	else if (error == -EBUSY)
 		kprintf("retire: page %lu is in use; it leaves when it is freed\n", pfn);
+	else if (error == -EAGAIN)
+		kprintf("retire: page %lu changes hands all the time; ask again\n", pfn);
 	else
 		kprintf("retire: page %lu %s\n", pfn,
 		        error == -ENOSPC ? "is one too many: there is room for 128"

@@ -145,8 +145,7 @@ void empty_all_caches(void)
 	(void)reclaim_pages(0); /* what nobody uses: empty slabs */
 }
 
-/* The one zone that all of [pfn, pfn + nr_pages) may belong to, by address and node. */
-static struct zone *zone_of_range(u64 pfn, u64 nr_pages)
+struct zone *zone_of_range(u64 pfn, u64 nr_pages)
 {
 	if (pfn == 0 || nr_pages == 0)
 		return NULL;

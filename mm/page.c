@@ -30,7 +30,7 @@ u64 page_block_pages(const struct page *head)
 }
 
 /* Candidates for the head are the frame rounded down to each order; the first that is a head
- * decides. */
+ * decides. Another CPU may be naming a slab's pages: inner ones, no heads of what follows them. */
 struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn)
 {
 	for (unsigned order = 0; order <= MAX_ORDER; order++) {
@@ -41,7 +41,10 @@ struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn)
 			continue;
 		if (page->type == PAGE_NONE)
 			return NULL;
-		return pfn - head < page_block_pages(page) ? page : NULL;
+		if (pfn - head < page_block_pages(page))
+			return page;
+		if (page->type != PAGE_SLAB)
+			return NULL;
 	}
 	return NULL;
 }

@@ -7,9 +7,16 @@
  * and what looks wrong is looked at slowly. Slabs, runs and contiguous ranges are freed rarely:
  * there a count says whether to look into the table.
  *
- * The flag is set by a compare-and-exchange; but who has read the word just before, to free the
- * block, overwrites it. So after setting it every other CPU is made to leave the fast paths, and
- * only a flag that is still there then counts.
+ * No free may be missed, and the frees do nothing for it. So the work is here, three moments of a
+ * free apart:
+ *   - A zone's lock is held while the block is looked at: who frees under it comes before or after.
+ *   - The fast ways read the head, and write it a few instructions later. The flag is set by a
+ *     compare-and-exchange; then every other CPU is seen once outside the fast paths, and only a
+ *     flag that is still there then counts.
+ *   - A slab that goes calls its pages allocated, and then reads the count. Between noting and
+ *     looking every CPU is interrupted once (a barrier that costs those who free nothing): whoever
+ *     read the count before has called them allocated before, too, and that is seen.
+ * A block that changes hands just then is looked at again.
  *
  *   R1  a page of the table that has left belongs to no block; the sums are those of the table
  *
@@ -20,7 +27,7 @@
 #include <lib/assert.h>
 #include <mm/page_alloc.h>
 
-#define MARK_TRIES 8
+#define LOOKS 100 /* a page in a loop of allocating and freeing is caught in one or two */
 
 struct retiree {
 	u32 pfn;   /* 0: no entry */
@@ -143,31 +150,13 @@ void retire_mark_owned(struct page *head, u32 nr_pages)
 
 /* --- in use --- */
 
-static void do_nothing(void)
-{
-}
-
-/* Sees to it that the block's free finds the page. False: it was freed meanwhile, or it came into
- * other hands. */
-static bool mark(u32 pfn)
-{
-	struct page *head = page_block_of(pfn);
-	u32 plain, marked;
-
-	if (head == NULL || head->type == PAGE_FREE || head->type == PAGE_CACHED)
-		return false;
-	plain = data_race(head->head); /* the exchange decides */
-	if ((u8)plain != PAGE_ALLOCATED || (u8)(plain >> 8) > MAX_ORDER)
-		return (u8)plain == PAGE_SLAB || (u8)plain == PAGE_LARGE ||
-		       plain == page_head_word(PAGE_ALLOCATED, ORDER_RUN, head->zone);
-	plain &= 0xffffff;
-	marked = plain | PAGE_RETIRING << 24;
-	if (!__atomic_compare_exchange_n(&head->head, &plain, marked, false, __ATOMIC_ACQ_REL,
-	                                 __ATOMIC_RELAXED))
-		return plain == marked;
-	(void)platform_on_other_cpus(do_nothing);
-	return (__atomic_load_n(&head->head, __ATOMIC_ACQUIRE) & ~0xffu) == (marked & ~0xffu);
-}
+/* Where a page was found in one moment. */
+enum place {
+	PLACE_LEFT,   /* free, so it left */
+	PLACE_OWNED,  /* in a slab or a run: its release reads the count */
+	PLACE_MARKED, /* its head has the flag */
+	PLACE_BETWEEN /* in a CPU's cache, or changing hands */
+};
 
 static bool has_left(u64 pfn)
 {
@@ -179,14 +168,88 @@ static bool has_left(u64 pfn)
 	return left;
 }
 
-/* If it is free, it leaves. */
-static bool try_take(struct zone *z, u64 pfn)
+static bool is_run_or_slab(u32 word, unsigned zone)
+{
+	return (u8)word == PAGE_SLAB || (u8)word == PAGE_LARGE ||
+	       word == page_head_word(PAGE_ALLOCATED, ORDER_RUN, zone);
+}
+
+/* The head of an allocated block gets the flag. False: it is something else by now. */
+static bool mark(struct page *head, u32 word)
+{
+	u32 plain = word & 0xffffff, marked = plain | PAGE_RETIRING << 24;
+
+	if ((u8)plain != PAGE_ALLOCATED || (u8)(plain >> 8) > MAX_ORDER)
+		return false;
+	return __atomic_compare_exchange_n(&head->head, &plain, marked, false, __ATOMIC_ACQ_REL,
+	                                   __ATOMIC_RELAXED) ||
+	       plain == marked;
+}
+
+static enum place place_locked(struct zone *z, u32 pfn, struct page **head)
+{
+	u32 word;
+
+	retire_collect_locked(z, pfn, 1);
+	if (has_left(pfn))
+		return PLACE_LEFT;
+	*head = page_block_of(pfn);
+	if (*head == NULL)
+		return PLACE_BETWEEN;
+	word = __atomic_load_n(&(*head)->head, __ATOMIC_ACQUIRE);
+	if (is_run_or_slab(word, z->id))
+		return PLACE_OWNED;
+	return mark(*head, word) ? PLACE_MARKED : PLACE_BETWEEN;
+}
+
+static enum place look(struct zone *z, u32 pfn, struct page **head)
 {
 	u64 irq = spin_lock_irq(&z->lock);
+	enum place place = place_locked(z, pfn, head);
 
-	retire_collect_locked(z, (u32)pfn, 1);
 	spin_unlock_irq(&z->lock, irq);
-	return has_left(pfn);
+	return place;
+}
+
+static void do_nothing(void)
+{
+}
+
+/* Nobody who read the head before overwrites it any more. */
+static bool is_marked_for_good(const struct page *head)
+{
+	return platform_on_other_cpus(do_nothing) &&
+	       (__atomic_load_n(&head->head, __ATOMIC_ACQUIRE) >> 24) == PAGE_RETIRING;
+}
+
+/* The page is noted. 0: it has left. -EBUSY: its free will not be missed. -EAGAIN: it may be. */
+static int catch_page(struct zone *z, u32 pfn)
+{
+	bool others_saw_the_note = platform_on_other_cpus(do_nothing);
+	struct page *head;
+
+	for (unsigned i = 0; i < LOOKS; i++) {
+		enum place place = look(z, pfn, &head);
+
+		if (place == PLACE_LEFT)
+			return 0;
+		if (!others_saw_the_note && place != PLACE_BETWEEN)
+			return -EAGAIN;
+		if (place == PLACE_OWNED || (place == PLACE_MARKED && is_marked_for_good(head)))
+			return -EBUSY;
+		empty_all_caches();
+	}
+	return -EAGAIN;
+}
+
+/* Whether the frame is in the zone now. Its block may be changing hands: only the lock knows. */
+static bool is_managed(struct zone *z, u64 pfn)
+{
+	u64 irq = spin_lock_irq(&z->lock);
+	bool managed = page_block_of(pfn) != NULL || buddy_is_untouched(&z->buddy, pfn);
+
+	spin_unlock_irq(&z->lock, irq);
+	return managed;
 }
 
 int page_retire(u64 pfn)
@@ -196,18 +259,11 @@ int page_retire(u64 pfn)
 
 	if (pfn == 0 || pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT)
 		return -EINVAL;
-	z = zone_of_frame(pfn);
-	if (z == NULL)
+	z = zone_of_range(pfn, 1);
+	if (z == NULL || !is_managed(z, pfn))
 		return has_left(pfn) ? 0 : -EINVAL;
 	error = note((u32)pfn);
-	if (error == -EBUSY && try_take(z, pfn))
-		return 0;
-	for (unsigned i = 0; error == -EBUSY && i < MARK_TRIES && !mark((u32)pfn); i++) {
-		empty_all_caches();
-		if (try_take(z, pfn))
-			return 0;
-	}
-	return error;
+	return error == -EBUSY ? catch_page(z, (u32)pfn) : error;
 }
 
 int page_unretire(u64 pfn)

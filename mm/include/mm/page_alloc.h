@@ -82,9 +82,10 @@ int pages_online(u64 pfn, u64 nr_pages);
 /*
  * A page whose memory is bad leaves for good: now if it is free (what caches hold counts as free),
  * otherwise when whoever has it frees it; nothing else of its block does. 0: it has left. -EBUSY:
- * it is in use, and noted. -ENOSPC: PAGE_RETIRE_MAX pages are noted or have left. -EINVAL: no
- * memory of the page allocator. In threads. A free of it in the same moment may go unseen: asking
- * again finds it.
+ * it is in use, and noted: its next free takes it out, also one that is under way on another CPU.
+ * -EAGAIN: noted, but a free may go unseen, until this is called again: other CPUs cannot be asked
+ * now (interrupts are off), or it changed hands in each of 100 looks. -ENOSPC: PAGE_RETIRE_MAX
+ * pages are noted or have left. -EINVAL: no memory of the page allocator. In threads.
  *
  * unretire: forgets the page; one that has left comes back. 0, or -ENOENT: it was not retired.
  */
