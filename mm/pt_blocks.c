@@ -86,6 +86,7 @@ int pt_map_blocks(struct page_tables *pt, u64 va, const struct page *first, u64 
 			if (unlikely(entry == NULL))
 				return undo(pt, va, done, no_entry(pt, at));
 			n = in_one_table(at, left);
+			debug_assert(n != 0);
 			if (unlikely(!fill(entry, n, leaf, &done)))
 				return undo(pt, va, done, -EEXIST);
 		}
@@ -128,6 +129,7 @@ u64 pt_take_blocks(struct page_tables *pt, u64 va, u64 nr_pages, struct page **c
 			*chain = block;
 		}
 		n = in_one_table(at, left);
+		debug_assert(n != 0);
 		if (unlikely(!clear(entry, n, leaf)))
 			break;
 	}

@@ -45,8 +45,7 @@ struct vm_area {
 	u64 size;              /* C: bytes of addresses, with the guard */
 	u64 bytes;             /* C: mapped */
 	bool aligned;          /* C: to 2 MiB, for large leaves */
-	u32 tag;
-	u8 kind;
+	u8 kind;               /* C */
 };
 
 static struct spinlock area_lock = SPINLOCK_INIT("vmalloc"); /* L; and the page tables */
@@ -94,9 +93,7 @@ static struct vm_area *area_create(u64 bytes, bool aligned, enum area_kind kind,
 	a->size = bytes + PAGE_SIZE;
 	a->bytes = bytes;
 	a->aligned = aligned;
-	a->tag = tag;
 	a->kind = (u8)kind;
-	list_init(&a->link);
 	va = addresses_alloc(a->size, aligned ? HUGE_SIZE : PAGE_SIZE, gfp & ~__GFP_NOFAIL);
 	if (va == 0) {
 		kmem_cache_free(area_cache, a);
@@ -550,7 +547,7 @@ void vunmap(const void *p)
 static bool has_managed_memory(u64 start, u64 end)
 {
 	for (u64 pfn = start >> PAGE_SHIFT; pfn < end >> PAGE_SHIFT; pfn++)
-		if (pfn < PLATFORM_MAX_PA >> PAGE_SHIFT && page_block_of(pfn) != NULL)
+		if (page_block_of(pfn) != NULL)
 			return true;
 	return false;
 }

@@ -47,6 +47,7 @@ u8 *pageblock_map;
 #define PLACE(region, size, access) ((void)((region) = reserve(NULL, size, access)))
 #endif
 
+u64 host_mapped_bytes, host_page_map_align = PAGE_SIZE;
 u64 host_garbage_ram = 2 * MIB, host_garbage_page_map = 32 * MIB;
 
 static struct rng garbage;
@@ -218,7 +219,8 @@ static int take_in_pieces(u64 length, platform_page_source alloc, void *context)
 	while (length > 0) {
 		u64 piece = length;
 
-		while (alloc(context, piece, PAGE_SIZE) == 0) {
+		while (alloc(context, piece, host_page_map_align) == 0 &&
+		       alloc(context, piece, PAGE_SIZE) == 0) {
 			if (piece == PAGE_SIZE)
 				return -ENOMEM;
 			piece = align_up(piece / 2, PAGE_SIZE);
@@ -232,12 +234,14 @@ static int take_in_pieces(u64 length, platform_page_source alloc, void *context)
 int platform_map_ram(u64 base, u64 length)
 {
 	create_ram(base, length);
+	host_mapped_bytes += length;
 	return 0;
 }
 
 void platform_unmap_ram(u64 base, u64 length)
 {
 	close_range(phys_to_virt(base), length, PROT_NONE);
+	host_mapped_bytes -= length;
 }
 
 int platform_back_page_map(u64 first_pfn, u64 end_pfn, platform_page_source alloc, void *context)

@@ -36,8 +36,17 @@ u64 host_machine_pc_bytes(void);
 /* Which lines of the log are shown: level <= this. LOG_INFO. */
 extern enum log_level host_log_level;
 
+/* RAM that came after the boot: what platform_map_ram() mapped, and was not unmapped since. */
+extern u64 host_mapped_bytes;
+
+/* The alignment that platform_back_page_map() asks for first, then for PAGE_SIZE. PAGE_SIZE. */
+extern u64 host_page_map_align;
+
 /* How often platform_reclaim_wanted() was called. */
 extern u64 host_reclaim_wanted;
 
 /* How often platform_wake_one() was called. */
 extern u64 host_wakes;
+
+/* What platform_flush() was last called for, on this thread. */
+extern _Thread_local u64 host_flushed_start, host_flushed_end;

@@ -47,8 +47,11 @@ bool platform_may_flush(void)
 	return irq_is_enabled();
 }
 
+_Thread_local struct host_area host_area;
+_Thread_local u64 host_flushed_start, host_flushed_end;
+
 void platform_flush(u64 start, u64 end)
 {
-	(void)start;
-	(void)end;
+	host_flushed_start = start;
+	host_flushed_end = end;
 }

@@ -14,6 +14,7 @@
 
 static u64 bytes_before;
 static struct memmap *map;
+static u64 nr_described; /* pages of page map that the last range took */
 
 /* A PC of that size in place of this one. False: this one could not be made again. */
 static bool begin(u64 bytes)
@@ -56,7 +57,8 @@ static void expect_came(u64 length, u64 managed_before, u64 described_before)
 
 	EXPECT_EQ(memmap_bytes(map, MEM_UNREACHABLE), 0);
 	EXPECT_EQ(managed_bytes(), managed_before + length - described);
-	EXPECT_LE(described, length / 200 + 2 * PAGE_SIZE);
+	EXPECT_LE(described, length / 200 + 3 * PAGE_SIZE);
+	nr_described = described / PAGE_SIZE;
 	EXPECT_SOUND(mm_check());
 	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN | __GFP_MEMALLOC);
 	mm_usage(&usage);
@@ -69,6 +71,19 @@ static void come(u64 base, u64 length)
 	u64 managed = managed_bytes(), described = memmap_bytes(map, MEM_PAGE_MAP);
 
 	append(base, length);
+	ASSERT_EQ(mm_online(map, base, length), 0);
+	expect_came(length, managed, described);
+}
+
+/* The same below other ranges of the map. */
+static void come_between(u64 base, u64 length)
+{
+	u64 managed = managed_bytes(), described = memmap_bytes(map, MEM_PAGE_MAP);
+	u32 at = map->nr++;
+
+	for (; at > 0 && map->range[at - 1].base > base; at--)
+		map->range[at] = map->range[at - 1];
+	map->range[at] = (struct mem_range){base, length, MEM_UNREACHABLE};
 	ASSERT_EQ(mm_online(map, base, length), 0);
 	expect_came(length, managed, described);
 }
@@ -90,6 +105,90 @@ TEST(online_more, far_away_and_large)
 		return;
 	come(TIB + 3 * MIB, 3 * GIB);
 	come(2 * TIB, 2 * MIB);
+	end();
+}
+
+/* A pageblock at either end may have its page map already; one beside the range has not. A
+ * pageblock takes two pages. */
+TEST(online_more, only_pageblocks_without_a_page_map_get_one)
+{
+	static const struct mem_range memory[] = {{0, 640 * KIB, MEM_USABLE},
+	                                          {16 * MIB, 48 * MIB, MEM_USABLE},
+	                                          {5 * GIB + MIB, 31 * MIB, MEM_USABLE}};
+
+	if (!begin(64 * MIB))
+		return;
+	map = (struct memmap *)host_machine_boot(memory, ARRAY_SIZE(memory));
+	come_between(5 * GIB - 3 * MIB, 4 * MIB); /* up to the middle of one that has it */
+	EXPECT_EQ(nr_described, 4);
+	come(6 * GIB, 3 * MIB);
+	EXPECT_EQ(nr_described, 4);
+	come(6 * GIB + 4 * MIB, MIB); /* none of its ends: 1 MiB is missing */
+	EXPECT_EQ(nr_described, 2);
+	come(6 * GIB + 6 * MIB, 2 * MIB);
+	EXPECT_EQ(nr_described, 2);
+	end();
+}
+
+/* Below what is there, and directly: the first range of the map counts like any other. */
+TEST(online_more, below_the_memory_that_is_there)
+{
+	static const struct mem_range memory[] = {{0, 640 * KIB, MEM_USABLE},
+	                                          {4 * MIB, 60 * MIB, MEM_USABLE}};
+
+	if (!begin(64 * MIB))
+		return;
+	map = (struct memmap *)host_machine_boot(memory, ARRAY_SIZE(memory));
+	come_between(MIB, 3 * MIB);
+	EXPECT_EQ(nr_described, 2); /* of the second 2 MiB alone */
+	end();
+}
+
+/* The last page of the largest machine, and as little as describes itself. */
+TEST(online_more, at_the_ends_of_what_is_possible)
+{
+	if (!begin(64 * MIB))
+		return;
+	come(24 * GIB, 3 * PAGE_SIZE); /* two for the page map, one for pageblock bytes */
+	EXPECT_EQ(nr_described, 3);
+	come(32 * GIB, 5 * PAGE_SIZE);
+	come(PLATFORM_MAX_PA - 16 * MIB, 16 * MIB);
+	EXPECT_PANIC("assertion", (void)mm_online(map, 40 * GIB, 0));
+	EXPECT_PANIC("assertion", (void)mm_online(map, PLATFORM_MAX_PA, PAGE_SIZE));
+	end();
+}
+
+/* Its page map takes four pages, and the bytes of pageblocks on both sides of 16 GiB two. */
+TEST(online_more, what_cannot_describe_itself_is_unmapped_again)
+{
+	const u64 base = 16 * GIB - 2 * PAGE_SIZE, length = 5 * PAGE_SIZE;
+	u64 managed, mapped;
+
+	if (!begin(64 * MIB))
+		return;
+	append(base, length);
+	managed = managed_bytes();
+	mapped = host_mapped_bytes;
+	EXPECT_EQ(mm_online(map, base, length), -ENOMEM);
+	EXPECT_EQ(host_mapped_bytes, mapped);
+	EXPECT_EQ(managed_bytes(), managed);
+	EXPECT_EQ(memmap_bytes(map, MEM_UNREACHABLE), length);
+	end();
+}
+
+/* An eighth of the page map, no page more, may be left out for an aligned place. */
+TEST(online_more, a_gap_before_the_page_map_is_worth_an_eighth)
+{
+	const u64 align = 256 * KIB, pages = 200, unit = PAGE_SIZE * pages; /* 100 pageblocks */
+
+	if (!begin(64 * MIB))
+		return;
+	host_page_map_align = align;
+	come(8 * GIB + align - unit / 8, 200 * MIB - align);
+	EXPECT_EQ(nr_described, pages + pages / 8 + 1);
+	come(16 * GIB + align - unit / 8 - PAGE_SIZE, 200 * MIB - align);
+	EXPECT_EQ(nr_described, pages + 1);
+	host_page_map_align = PAGE_SIZE;
 	end();
 }
 
@@ -129,6 +228,8 @@ TEST(online_more, what_cannot_come_changes_nothing)
 	capacity = map->capacity;
 	map->capacity = map->nr + 3;
 	EXPECT_EQ(mm_online(map, 8 * GIB, MIB), -ENOSPC);
+	map->capacity = map->nr + 4;
+	EXPECT_EQ(mm_online(map, 8 * GIB, 2 * PAGE_SIZE), -EINVAL); /* room enough */
 	map->capacity = capacity;
 	EXPECT_EQ(managed_bytes(), managed);
 	EXPECT_EQ(memmap_bytes(map, MEM_UNREACHABLE), MIB);

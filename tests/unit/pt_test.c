@@ -309,6 +309,8 @@ TEST(pt, blocks_are_mapped_whole_or_not_at_all)
 	EXPECT_TRUE(walker_translate(pt.root_pa, va + 9 * PAGE_SIZE).present);
 	for (unsigned page = 0; page < 9; page++)
 		expect_hole(va + page * PAGE_SIZE);
+	EXPECT_EQ(pt_map_blocks(&pt, va + 8 * PAGE_SIZE, chain(), BITS), -EEXIST);
+	expect_hole(va + 8 * PAGE_SIZE);
 	ASSERT_EQ(pt_map(&pt, BASE + 4 * MIB, 0, 2 * MIB, BITS), 0);
 	EXPECT_EQ(pt_map_blocks(&pt, BASE + 4 * MIB - 5 * PAGE_SIZE, chain(), BITS), -EEXIST);
 	expect_hole(BASE + 4 * MIB - 5 * PAGE_SIZE);

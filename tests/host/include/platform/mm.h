@@ -148,11 +148,14 @@ static inline void platform_unpoison(const void *p, size_t n)
 }
 #endif
 
+/* What vmalloc() said last, on this thread. */
+extern _Thread_local struct host_area {
+	u64 va, bytes, usable;
+} host_area;
+
 static inline void platform_area_usable(u64 va, u64 bytes, u64 usable)
 {
-	(void)va;
-	(void)bytes;
-	(void)usable;
+	host_area = (struct host_area){va, bytes, usable};
 }
 
 /* Free pages may be touched here: tests look into them. */
