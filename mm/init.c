@@ -92,11 +92,14 @@ static void init_page_map(const struct memmap *map, struct bootmem *boot)
 {
 	u64 start = 0, end = 0;
 
-	while (next_run(map, end, &start, &end))
+	for (u64 from = 0; next_run(map, from, &start, &end); from = end) {
+		assert(from < end);
 		for (u64 stop; start < end; start = stop) {
 			stop = node_end(start, end);
+			assert(start < stop);
 			back(start, stop, boot);
 		}
+	}
 }
 
 void mm_add_memory(u64 start, u64 end)
@@ -105,6 +108,7 @@ void mm_add_memory(u64 start, u64 end)
 		unsigned node = mm_node_of(start, &stop);
 
 		stop = align_up(min_u64(stop, end), PAGE_SIZE); /* a page is its first byte's */
+		assert(start < stop);
 		zone_add_range(node, start >> PAGE_SHIFT, stop >> PAGE_SHIFT);
 	}
 }

@@ -2,7 +2,7 @@
  * Sampled guard pages: where an object stands and what surrounds it; every wrong access and wrong
  * free is named; every function that takes objects takes these; and what is sampled.
  */
-#include "mm/slab_internal.h"
+#include "mm/debug/guard_internal.h"
 
 #include <mm/mm.h>
 
@@ -401,4 +401,148 @@ TEST(guard, options)
 	EXPECT_TRUE(o.random);
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++)
 		EXPECT_EQ(guard_parse(wrong[i], &o, why), -EINVAL);
+}
+
+/* --- faults, by their addresses --- */
+
+/* Two live neighbours: the one at the end of its page, the other at the start of the next's. */
+static void two_neighbours(char **left, char **right)
+{
+	char *p[NR_OBJECTS] = {NULL};
+
+	*left = *right = NULL;
+	for (unsigned i = 0; i < NR_OBJECTS && *left == NULL; i++) {
+		p[i] = sample_at(64, i % 2);
+		for (unsigned k = 0; i % 2 == 1 && k < i; k += 2)
+			if (align_down((u64)p[k], PAGE_SIZE) + 2 * PAGE_SIZE == (u64)p[i]) {
+				*left = p[k];
+				*right = p[i];
+			}
+	}
+	for (unsigned i = 0; i < NR_OBJECTS; i++)
+		if (p[i] != NULL && p[i] != *left && p[i] != *right)
+			kfree(p[i]);
+	ASSERT_NOT_NULL(*left);
+}
+
+#define EXPECT_FAULT(line, address) \
+	EXPECT_PANIC(line, (void)guard_fault((u64)(address), false, "a test"))
+
+TEST(guard, a_fault_between_two_objects_is_the_nearer_ones)
+{
+	char *left, *right, line[80];
+
+	start(1, NR_OBJECTS);
+	two_neighbours(&left, &right);
+	format_buf(line, sizeof(line), "BUG: out of bounds right in kmalloc-64: object %p+%u ",
+	           (void *)left, 64 + 2047);
+	EXPECT_FAULT(line, left + 64 + 2047);
+	format_buf(line, sizeof(line), "BUG: out of bounds left in kmalloc-64: object %p-%u ",
+	           (void *)right, 2047);
+	EXPECT_FAULT(line, right - 2047);
+
+	kfree(left);
+	EXPECT_FAULT("BUG: out of bounds left in", right - 4000); /* the only one that lives */
+	kfree(right);
+	EXPECT_FAULT("BUG: use after free in kmalloc-64: object", right - 4000);
+	EXPECT_FAULT("read at a test", right - 4000);
+	stop();
+}
+
+TEST(guard, a_fault_where_nothing_was_is_wild)
+{
+	char *p, *base;
+
+	EXPECT_FALSE(guard_fault(0x1000, false, "a test"));
+	start(1, 4);
+	base = guard_pool.base;
+	EXPECT_FAULT("BUG: wild access in the pool of guard pages: address", base);
+	EXPECT_FAULT("BUG: wild access in the pool of guard pages: address", base + PAGE_SIZE);
+	EXPECT_FAULT("BUG: wild access in the pool", base + guard_pool.bytes - 1);
+	EXPECT_FALSE(guard_fault((u64)base + guard_pool.bytes, false, "a test"));
+	EXPECT_FALSE(guard_fault((u64)base - 1, false, "a test"));
+	p = sample(64);
+	EXPECT_TRUE(guard_fault((u64)p, false, "a test")); /* by now it may be touched */
+	kfree(p);
+	stop();
+}
+
+/* --- the check --- */
+
+TEST(guard, the_check_names_each_broken_invariant)
+{
+	struct guard_slot *s, was;
+	char *p;
+
+	start(1, 4);
+	p = sample_at(64, true);
+	s = guard_slot_of(p);
+	was = *s;
+	EXPECT_SOUND(guard_check());
+	s->object -= 1; /* out of its page */
+	EXPECT_BROKEN(guard_check(), "G2: a guarded object does not lie in its page");
+	*s = was;
+	s->size = PAGE_SIZE + 1;
+	EXPECT_BROKEN(guard_check(), "G2: a guarded object does not lie in its page");
+	*s = was;
+	s->state = SLOT_FREED;
+	EXPECT_BROKEN(guard_check(), "G1:");
+	*s = was;
+	guard_pool.stats.nr_live--;
+	EXPECT_BROKEN(guard_check(), "G1:");
+	guard_pool.stats.nr_live++;
+	list_remove(&guard_pool.slots[3].link); /* in nobody's hands */
+	EXPECT_BROKEN(guard_check(), "G1:");
+	list_push_back(&guard_pool.queue, &guard_pool.slots[3].link);
+	EXPECT_SOUND(guard_check());
+	kfree(p);
+	stop();
+}
+
+/* --- the pool --- */
+
+TEST(guard, a_pool_of_one_gives_one)
+{
+	char *p, *q;
+
+	start(1, 1);
+	p = sample(64);
+	slab_bypass(true);
+	q = hide(kmalloc(64, GFP_KERNEL));
+	slab_bypass(false);
+	EXPECT_FALSE(guard_owns(q));
+	EXPECT_GE(stats_now().nr_refused, 1);
+	EXPECT_EQ(stats_now().nr_sampled, 1);
+	kfree(q);
+	kfree(p);
+	stop();
+}
+
+TEST(guard, it_starts_once_and_where_others_can_be_told)
+{
+	struct guard_options options = {.interval = 5, .nr_objects = 4};
+	struct inject_rule rule;
+	char why[INJECT_WHY_MAX];
+	u64 flags;
+
+	EXPECT_EQ(guard_stop(), 0); /* there is none */
+	flags = irq_save();
+	EXPECT_EQ(guard_start(&options), -EBUSY);
+	irq_restore(flags);
+	start(5, 4);
+	EXPECT_EQ(guard_start(&options), -EBUSY);
+	flags = irq_save();
+	EXPECT_EQ(guard_stop(), -EBUSY);
+	irq_restore(flags);
+	stop();
+	for (unsigned after = 0; after < 2; after++) { /* no memory for either part */
+		char text[16];
+
+		format_buf(text, sizeof(text), "after=%u", after);
+		ASSERT_EQ(inject_parse(INJECT_PAGES, text, &rule, why), 0);
+		ASSERT_EQ(inject_set(INJECT_PAGES, &rule), 0);
+		EXPECT_EQ(guard_start(&options), -ENOMEM);
+		ASSERT_EQ(inject_set(INJECT_PAGES, NULL), 0);
+		EXPECT_FALSE(guard_on);
+	}
 }

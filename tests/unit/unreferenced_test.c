@@ -255,6 +255,32 @@ TEST(unreferenced, blocks_of_pages_are_roots_unless_passed_by)
 	kfree(p);
 }
 
+/* An object between guard pages leads to others while it lives, and is not judged itself. */
+TEST(unreferenced, guarded_objects_are_roots)
+{
+	struct guard_options options = {.interval = 1, .nr_objects = 4};
+	void **holder, *held;
+
+	if (guard_on || mm_debug_letters("?") != 0) {
+		test_skip("kfence= or slab_debug= is on");
+		return;
+	}
+	begin();
+	held = must(kzalloc(100, GFP_KERNEL));
+	EXPECT_EQ(count(), 1);
+	ASSERT_EQ(guard_start(&options), 0);
+	slab_bypass(true);
+	holder = must(kzalloc(64, GFP_KERNEL));
+	slab_bypass(false);
+	ASSERT_TRUE(guard_owns(holder));
+	holder[7] = held;
+	EXPECT_EQ(count(), 0);
+	kfree(holder);
+	EXPECT_EQ(count(), 1);
+	EXPECT_EQ(guard_stop(), 0);
+	kfree(held);
+}
+
 TEST(unreferenced, marks_are_gone_afterwards)
 {
 	struct slab_object_info info;
