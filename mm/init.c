@@ -135,6 +135,7 @@ u64 mm_give_back(struct memmap *map, u64 base, u64 length, u32 type)
 	assert(type != MEM_USABLE && type != MEM_UNREACHABLE && mm_has_page_map(type));
 	assert(is_aligned(base, PAGE_SIZE) && is_aligned(length, PAGE_SIZE) && end >= base);
 	while (next_of_type(map, base, end, type, &start, &stop)) {
+		assert(start < stop);
 		if (memmap_release(map, start, stop - start, type) != 0)
 			break; /* no room in the map: the rest stays what it is */
 		mm_add_memory(start, stop);

@@ -6,6 +6,7 @@
 #if __STDC_HOSTED__
 #include "mm/internal.h"
 
+#include <mm/debug.h>
 #include <mm/mm.h>
 #include <tests/host/machine.h>
 
@@ -169,16 +170,43 @@ TEST(init_edges, not_a_page_is_left)
 TEST(init_edges, a_boot_leaves_no_trace)
 {
 	static struct shrinker stale = {.name = "stale", .scan = never};
+	struct page_retire_stats retired;
+	struct page *page;
 
 	if (!begin())
 		return;
 	register_shrinker(&stale);
+	page = alloc_page(GFP_KERNEL);
+	ASSERT_NOT_NULL(page);
+	EXPECT_EQ(page_retire(page_to_pfn(page)), -EBUSY); /* noted */
 	prepare();
 	mm_init(&map, &boot);
+	page_retire_stats(&retired);
+	EXPECT_EQ(retired.nr_noted, 0);
+	EXPECT_EQ(retire_nr_noted, 0);
 	EXPECT_EQ(boot.min, MIB);
 	EXPECT_EQ(boot.max, PLATFORM_MAX_PA);
 	(void)reclaim_pages(1);
 	EXPECT_EQ(stale.nr_asked, 0);
+	end_edges();
+}
+
+TEST(init_edges, a_boot_obeys_slab_debug)
+{
+	struct mm_debug_choice run = mm_debug_choice();
+	struct page *page;
+
+	if (!begin())
+		return;
+	mm_debug_configure("P,pages", false, false);
+	prepare();
+	mm_init(&map, &boot);
+	mm_debug_choose(&run);
+	EXPECT_TRUE(page_debug_on);
+	page = alloc_page(GFP_KERNEL);
+	ASSERT_NOT_NULL(page);
+	free_page(page);
+	EXPECT_EQ(page->type, PAGE_FREE); /* no page waits in a CPU's stack */
 	end_edges();
 }
 
