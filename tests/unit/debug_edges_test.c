@@ -16,15 +16,6 @@
 #include "tests/model/debugged.h"
 #include "tests/model/expect.h"
 
-/* What the log says, also in a run that is quiet. */
-#define CATCH_LOG(statement)                            \
-	({                                              \
-		enum log_level level_ = host_log_level; \
-		host_log_level = LOG_WARN;              \
-		CATCH(((statement), 0));                \
-		host_log_level = level_;                \
-	})
-
 static void fail_pages(const char *rule_text)
 {
 	struct inject_rule rule;
@@ -106,7 +97,7 @@ TEST(debug_edges, the_audit_counts_untouched_memory_and_other_kinds)
 	EXPECT_EQ(a.by_type[MEM_USABLE], a.usable);
 	EXPECT_EQ(a.usable + a.other, pages_of(map));
 	large = kmalloc(50 * PAGE_SIZE, GFP_KERNEL);
-	EXPECT_EQ(CATCH(stats_print_audit(map, 0)), 0);
+	CATCH(EXPECT_EQ(stats_print_audit(map, 0), 0));
 	EXPECT_TEXT("  free, never handed out ");
 	EXPECT_TEXT("  large kmallocs                         50      200 KiB\n");
 	format_buf(line, sizeof(line), "  = all of the map             %12lu ", pages_of(map));
@@ -124,10 +115,10 @@ TEST(debug_edges, what_needs_the_machine_alone_says_when_it_is_not)
 
 	host_machine_borrow(64 * MIB, 2);
 	EXPECT_EQ(audit_take(&none, 0, &a), -EAGAIN);
-	EXPECT_EQ(CATCH(stats_print_audit(&none, 0)), -EAGAIN);
+	CATCH(EXPECT_EQ(stats_print_audit(&none, 0), -EAGAIN));
 	EXPECT_TEXT("audit: other CPUs cannot be held now");
 	EXPECT_EQ(leak_find(NULL, &report), -EAGAIN);
-	EXPECT_EQ(CATCH(stats_print_leaks()), -EAGAIN);
+	CATCH(EXPECT_EQ(stats_print_leaks(), -EAGAIN));
 	EXPECT_TEXT("leaks: other CPUs cannot be held now");
 	host_machine_return();
 }
@@ -176,10 +167,10 @@ TEST(debug_edges, options_make_the_letters_of_a_cache)
 	EXPECT_TRUE(mm_debug_wants(DEBUG_OWNER));
 	EXPECT_TRUE(mm_debug_wants(DEBUG_RED_ZONE));
 	EXPECT_FALSE(mm_debug_wants(DEBUG_QUARANTINE));
-	CATCH_LOG(mm_debug_configure("FX", false, false));
+	CATCH(mm_debug_configure("FX", false, false));
 	EXPECT_TEXT("slab_debug: 'X' is ignored");
 	EXPECT_EQ(mm_debug_letters("a"), DEBUG_CHECK);
-	CATCH_LOG(mm_debug_configure("FZ", false, false));
+	CATCH(mm_debug_configure("FZ", false, false));
 	EXPECT_STREQ(text, "");
 	mm_debug_choose(&run);
 }
@@ -227,7 +218,7 @@ TEST(debug_edges, the_depot_of_stacks_is_as_large_as_the_machine_allows)
 	expect_depot(3 * GIB);
 	mm_debug_configure("U", false, false);
 	fail_pages("");
-	CATCH_LOG(stack_depot_init());
+	CATCH(stack_depot_init());
 	fail_no_more();
 	EXPECT_TEXT("slab_debug: no memory for stacks: U is ignored");
 	EXPECT_EQ(stack_depot_save_here(), 0);
@@ -271,7 +262,7 @@ TEST(debug_edges, without_memory_for_bits_pages_are_filled_but_not_verified)
 	char *p;
 
 	fail_pages("times=1");
-	CATCH_LOG(debug_pages("P,pages", false));
+	CATCH(debug_pages("P,pages", false));
 	fail_no_more();
 	EXPECT_TEXT("slab_debug: no memory for a bit a page: pages are not verified");
 	EXPECT_TRUE(page_debug_on);
@@ -350,7 +341,7 @@ TEST(debug_edges, the_byte_is_marked_until_its_story_is_told)
 	(void)plant(p + 50, 0x77);
 	EXPECT_PANIC("BUG: right red zone overwritten in debugged", kmem_cache_free(c, p));
 	EXPECT_TRUE(is_told(p, "[77]"));
-	CATCH((report_story(p), 0));
+	CATCH(report_story(p));
 	format_buf(line, sizeof(line), "object %p+0: index ", (void *)p);
 	EXPECT_TEXT(line);
 	EXPECT_TEXT("[77]");
