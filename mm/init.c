@@ -176,4 +176,5 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	kmalloc_init();           /* and for everyone's */
 	vmem_init();              /* arenas of addresses and of numbers */
 	vmalloc_init();           /* addresses joined to pages */
+	bounds_init();            /* in CONFIG=debug copies are looked at */
 }

@@ -226,6 +226,10 @@ static inline bool inject_fails_pages(gfp_t gfp, unsigned order)
 	return unlikely(data_race(inject_on)) && inject_pages(gfp, order);
 }
 
+/* --- debug/bounds.c --- */
+
+void bounds_init(void); /* copies_are_checked from here on */
+
 /* --- debug/guard.c --- */
 
 extern bool guard_on; /* A: there is a pool */

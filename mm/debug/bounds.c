@@ -46,8 +46,7 @@ static const char *page_fault(const struct page *head, const void *p, size_t n)
 	case PAGE_SLAB:
 		return "between the objects of a slab";
 	case PAGE_LARGE:
-		if (kmalloc_large_has_zone)
-			length = head->bytes;
+		length = kmalloc_large_has_zone ? head->bytes : align_up(head->bytes, PAGE_SIZE);
 		return end > length ? "past the end of the large kmalloc" : NULL;
 	case PAGE_ALLOCATED:
 		return end > length ? "past the end of the block of pages" : NULL;
@@ -75,17 +74,64 @@ const char *object_bounds_fault(const void *p, size_t n)
 	return head != NULL ? page_fault(head, p, n) : NULL;
 }
 
-void check_object_bounds(const void *p, size_t n)
+static _Noreturn __cold void report_bounds(const char *fault, const void *p, size_t n)
 {
-	const char *fault = object_bounds_fault(p, n);
 	struct slab_object_info info;
 	char site[96];
 
-	if (likely(fault == NULL))
-		return;
 	if (!is_direct_map(p) || !slab_object_of(p, &info))
 		panic_about(report_story, p, "BUG: %s: %lu bytes at %p", fault, n, p);
 	panic_about(report_story, p, "BUG: %s: in %s: object %p%+ld (size %lu): %lu bytes, by %s",
 	            fault, info.cache->name, info.object, (long)info.offset, object_size(&info), n,
 	            site_name(site, info.tag));
+}
+
+void check_object_bounds(const void *p, size_t n)
+{
+	const char *fault = object_bounds_fault(p, n);
+
+	if (unlikely(fault != NULL))
+		report_bounds(fault, p, n);
+}
+
+/* --- copies --- */
+
+bool copies_are_checked;
+
+void bounds_init(void)
+{
+	copies_are_checked = true;
+}
+
+/* Free memory that the manager itself fills, wipes and verifies. */
+static bool is_the_managers(const void *p)
+{
+	const struct slab *s = slab_of(p);
+
+	if (s == NULL)
+		return guard_owns(p);
+	return s->cache->debug != 0 || (s->cache->flags & (SLAB_INTERNAL | SLAB_ZERO_ON_FREE));
+}
+
+/* All in blocks of pages that are somebody's: alloc_contig_pages() gives several. n > 0. */
+static bool is_in_blocks(const void *p, size_t n)
+{
+	u64 pfn = virt_to_phys(p) >> PAGE_SHIFT, last = (virt_to_phys(p) + n - 1) >> PAGE_SHIFT;
+
+	while (pfn <= last) {
+		const struct page *head = page_block_of(pfn);
+
+		if (head == NULL || head->type != PAGE_ALLOCATED)
+			return false;
+		pfn = page_to_pfn(head) + page_block_pages(head);
+	}
+	return true;
+}
+
+void check_copy_slowly(const void *p, size_t n)
+{
+	const char *fault = object_bounds_fault(p, n);
+
+	if (unlikely(fault != NULL) && !is_the_managers(p) && !is_in_blocks(p, n))
+		report_bounds(fault, p, n);
 }

@@ -75,19 +75,34 @@ TEST(bounds, of_what_the_allocators_do_not_know)
 	EXPECT_NULL(object_bounds_fault(on_the_stack, 16));
 }
 
-TEST(bounds, copies_look_first)
+TEST(bounds, kmemdup_looks_first)
 {
-	char *p = hide(kmalloc(64, GFP_KERNEL)), *q = hide(kmalloc(64, GFP_KERNEL));
+	char *p = hide(kmalloc(64, GFP_KERNEL)), *q = kmemdup(p, 64, GFP_KERNEL);
 
-	checked_memset(p, 'p', 64);
-	checked_memcpy(q, p, 64);
-	EXPECT_EQ(q[63], 'p');
+	EXPECT_NOT_NULL(q);
 #ifdef CONFIG_DEBUG
-	EXPECT_PANIC("BUG: past the end of the object", checked_memset(p, 0, 65));
-	EXPECT_PANIC("BUG: past the end of the object", checked_memcpy(q + 1, p, 64));
-	EXPECT_PANIC("BUG: past the end of the object", checked_memcpy(q, p + 1, 64));
 	EXPECT_PANIC("BUG: past the end of the object", (void)kmemdup(p, 65, GFP_KERNEL));
 #endif
 	kfree(p);
 	kfree(q);
+}
+
+/* What the kernel's memcpy() asks: check_copy(). */
+TEST(bounds, of_copies)
+{
+	struct kmem_cache *c = kmem_cache_create("wiped", 64, 0, SLAB_ZERO_ON_FREE, NULL);
+	char *p = hide(kmalloc(64, GFP_KERNEL)), *q;
+
+	ASSERT_NOT_NULL(c);
+	q = hide(kmem_cache_alloc(c, GFP_KERNEL));
+	check_copy(p, 64);
+	check_copy(p + 64, 0);
+	EXPECT_PANIC("BUG: past the end of the object: in kmalloc-64: object",
+	             check_copy(p + 1, 64));
+	EXPECT_PANIC("BUG: around the end of all addresses", check_copy(p, (size_t)-1));
+	kfree(p);
+	kmem_cache_free(c, q);
+	EXPECT_PANIC("BUG: in a freed object: in kmalloc-64", check_copy(p, 1));
+	check_copy(q, 64); /* it is wiped when it is free already */
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }

@@ -6,6 +6,10 @@
 
 #define MAX_CPUS 256
 
+#ifdef CONFIG_DEBUG
+#define PLATFORM_CHECKS_ACCESS 1 /* kernel/kasan.c, or kernel/access.c */
+#endif
+
 /* Where struct cpu keeps its number (kernel/cpu.h asserts it). */
 #define CPU_ID_OFFSET 8
 #define RFLAGS_INTERRUPTS (1ull << 9)

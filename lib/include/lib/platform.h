@@ -27,8 +27,9 @@ void platform_log(enum log_level level, const char *text, size_t len);
 /* Whether this CPU runs an interrupt handler. Any context. */
 bool platform_in_interrupt(void);
 
-/* CONFIG=kasan: ends in a panic if one of these bytes may not be touched, or n is negative. ip: the
- * code that is to blame. Any context. */
+/* Where PLATFORM_CHECKS_ACCESS is defined (the kernel in CONFIG=debug and kasan): what lib/string.c
+ * is about to touch. Ends in a panic if one of these bytes may not be touched, or n is negative.
+ * ip: the code that is to blame. Any context. */
 void platform_check_access(const void *p, long n, bool write, const void *ip);
 
 /* The end of panic(): reports, and ends the machine (the host: the process) with the failure

@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include <lib/string.h>
 #include <lib/types.h>
+#include <mm/platform.h>
 
 /* NULL, or what is wrong with touching [p, p + n): "past the end of the object". Any address. */
 const char *object_bounds_fault(const void *p, size_t n);
@@ -31,16 +31,16 @@ static inline void debug_check_bounds(const void *p, size_t n)
 #endif
 }
 
-/* memcpy() and memset() that look first, in CONFIG=debug. */
-static inline void *checked_memcpy(void *to, const void *from, size_t n)
+/*
+ * What memcpy() and its like ask in the kernel's CONFIG=debug, for each range that they are about
+ * to touch: the same, but for the direct map alone and from the end of mm_init() on. The manager
+ * itself touches what is no live object, and may: its own records, objects between guard pages and
+ * those of caches that are wiped or under slab_debug=, when they are free.
+ */
+extern bool copies_are_checked; /* C */
+void check_copy_slowly(const void *p, size_t n);
+static inline void check_copy(const void *p, size_t n)
 {
-	debug_check_bounds(to, n);
-	debug_check_bounds(from, n);
-	return memcpy(to, from, n);
-}
-
-static inline void *checked_memset(void *to, int byte, size_t n)
-{
-	debug_check_bounds(to, n);
-	return memset(to, byte, n);
+	if (likely(copies_are_checked) && is_direct_map(p))
+		check_copy_slowly(p, n);
 }
