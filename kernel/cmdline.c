@@ -10,6 +10,7 @@
 #include <lib/log.h>
 #include <lib/string.h>
 #include <mm/debug.h>
+#include <mm/harden.h>
 
 #define WORD_MAX 192
 
@@ -58,6 +59,12 @@ static const struct option table[] = {
      "zero all memory that is freed (default: 0)"},
     {"slab_random", "", FLAG, AT(slab_random), 0, 0, 0,
      "give objects out in random order, seeded by the CPU or by seed= (default: by address)"},
+    {"kmalloc_data", "", FLAG, AT(kmalloc_data), 0, 0, 0,
+     "size classes of their own for what holds data alone (default: one for all)"},
+    {"kmalloc_copies", "=N", NUMBER, NO_FLAG, AT(kmalloc_copies), 2, KMALLOC_COPIES_MAX,
+     "so many caches a size class, chosen by call site and seed (default: 1)"},
+    {"kmalloc_guard", "", FLAG, AT(kmalloc_guard), 0, 0, 0,
+     "a page that may not be touched behind each large kmalloc (default: none)"},
     {"kfence", "=INTERVAL", TEXT, NO_FLAG, AT(kfence), 0, 0,
      "guard pages for every so many-th object: 100, 100,random,objects=255 (default: none)"},
     {"failslab", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_OBJECTS]), 0, 0,

@@ -10,17 +10,28 @@
 #include <kernel/pagetable.h>
 #include <kernel/paging.h>
 #include <lib/assert.h>
+#include <lib/spinlock.h>
 #include <mm/mm.h>
+
+static struct spinlock lock = SPINLOCK_INIT("guard pages"); /* the direct map's leaves */
+
+/* Its leaf is one of 4 KiB already. */
+static bool is_split(u64 va)
+{
+	return pagetable_entry(va, 0) != NULL;
+}
 
 bool platform_guard_begin(void *start, u64 length)
 {
-	u64 va = (u64)start, end = va + length;
+	u64 va = (u64)start, end = va + length, flags = spin_lock_irq(&lock);
+	int error = 0;
 
-	for (; va < end; va += PAGE_SIZE)
-		if (pt_protect(platform_page_tables(), va, PAGE_SIZE,
-		               pagetable_bits(PAGING_WRITE)) != 0)
-			return false;
-	return true;
+	for (; va < end && error == 0; va += PAGE_SIZE)
+		if (!is_split(va))
+			error = pt_protect(platform_page_tables(), va, PAGE_SIZE,
+			                   pagetable_bits(PAGING_WRITE));
+	spin_unlock_irq(&lock, flags);
+	return error == 0;
 }
 
 void platform_guard(void *page, bool accessible)

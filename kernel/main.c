@@ -22,7 +22,7 @@
 #include <lib/assert.h>
 #include <lib/log.h>
 #include <lib/platform.h>
-#include <mm/slab.h>
+#include <mm/harden.h>
 #include <tests/bench/bench.h>
 #include <tests/kernel/stress.h>
 #include <tests/test.h>
@@ -82,6 +82,20 @@ static _Noreturn void run(const struct options *o)
 	monitor_run(boot_info());
 }
 
+/* What the allocators are to be, before there are any. */
+static void choose_hardening(const struct options *o)
+{
+	const struct mm_hardening choice = {
+	    .seed = o->has_seed ? o->seed : cpu_random(),
+	    .slab_random = o->slab_random,
+	    .kmalloc_data = o->kmalloc_data,
+	    .kmalloc_guard = o->kmalloc_guard,
+	    .kmalloc_copies = (u32)o->kmalloc_copies,
+	};
+
+	mm_harden(&choice);
+}
+
 __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 {
 	const char *broken;
@@ -94,6 +108,7 @@ __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 	memory_read_boot_info(magic, info_pa); /* the loader's bytes become struct boot_info */
 	cmdline_init(boot_info());             /* options() */
 	set_console_level(options());
+	choose_hardening(options());
 	if (options()->safe)
 		cpu_forget_features();
 	cpu_enable_features(); /* NX, write protection, SMEP, SMAP, UMIP … */
@@ -111,8 +126,6 @@ __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 		panic("symbols: %s", broken);
 	log_info("Strata is up: %u symbols, %llu million cycles since reset",
 	         (unsigned)symbol_count(), (unsigned long long)(cycles() / 1000000));
-	if (options()->slab_random)
-		slab_randomize(options()->has_seed ? options()->seed | 1 : cpu_random() | 1);
 	paging_seal();
 	monitor_guard(options()->kfence);
 	monitor_arm(options()->fail[INJECT_OBJECTS], options()->fail[INJECT_PAGES]);

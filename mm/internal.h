@@ -175,7 +175,7 @@ void page_run_free(struct page *head, u32 nr_pages);
 struct zone *zone_of_frame(u64 pfn); /* of any number; NULL: nobody's */
 /* The one zone that all of [pfn, pfn + nr_pages) may belong to, by address and node; or NULL. */
 struct zone *zone_of_range(u64 pfn, u64 nr_pages);
-void empty_all_caches(void);         /* the CPUs' pages, empty slabs. In threads */
+void empty_all_caches(void); /* the CPUs' pages, empty slabs. In threads */
 
 /* --- retire.c --- */
 

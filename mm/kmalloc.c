@@ -1,10 +1,8 @@
 /*
  * kmalloc: memory by size.
  *
- * Up to 8 KiB a request is rounded up to one of 32 size classes, each an object cache: 16-byte
- * steps to 64, then four to a doubling, so at most 20 % of a class is lost to rounding where powers
- * of two lose half (the steps are those of jemalloc's and many others' small classes). All powers
- * of two are classes and slabs start on a page, so such sizes are aligned to themselves.
+ * Up to 8 KiB a request is rounded up to one of 32 size classes, each an object cache:
+ * kmalloc_classes.c.
  *
  * Above, a request gets a run of just the pages that it needs: the tail of the power-of-two block
  * goes back at once. The head's struct page keeps the exact size and the call site.
@@ -19,57 +17,25 @@
  *
  * Invariants:
  *   K1  a size class's stride is its size (but under debugging, or with a sanitizer's red zone),
- * and sizes ascend K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums
- * are those counted
+ *       and sizes ascend
+ *   K2  every PAGE_LARGE page is the head of a run of at least `bytes`; their sums are those
+ *       counted
+ *   K3  a size class that has copies has no objects of its own
  */
 #include "slab_fast.h"
 
 #include <lib/assert.h>
 #include <lib/string.h>
 #include <mm/bounds.h>
+#include <mm/harden.h>
 #include <mm/kmalloc.h>
 #include <mm/page_alloc.h>
 #include <mm/vmalloc.h> /* is_vmalloc_addr() alone: what a wrong free is called */
 
-#define NR_CLASSES 32
-
-static struct kmem_cache class_cache[NR_CLASSES];
-struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16] __ro_after_init;
-
-size_t
-    kmalloc_plain_classes; /* C: requests above need a closer look; 0 when classes are debugged */
-
-/* Class 0 … 3: 16 … 64. Then each doubling (2^n, 2^(n+1)] in quarters. */
-static unsigned class_of(size_t size)
+/* The cache of a class. 1 … KMALLOC_MAX_CLASS bytes. */
+static __always_inline struct kmem_cache *class_for(size_t size, gfp_t gfp)
 {
-	unsigned n;
-
-	if (size <= 64)
-		return size == 0 ? 0 : (unsigned)(size - 1) / 16;
-	n = highest_bit(size - 1);
-	return 4 + (n - 6) * 4 + (unsigned)((size - 1) >> (n - 2) & 3);
-}
-
-static size_t class_size(unsigned class)
-{
-	unsigned doubling = class / 4, quarter = class % 4;
-
-	return doubling == 0 ? (quarter + 1) * 16ul : (quarter + 5ul) << (doubling + 3);
-}
-
-/* Powers of two to themselves, up to a page; others as far as their size allows. */
-static size_t class_align(unsigned class)
-{
-	size_t lowest = 1ul << lowest_bit(class_size(class));
-
-	return lowest < PAGE_SIZE ? lowest : PAGE_SIZE;
-}
-
-size_t kmalloc_class_size(size_t size)
-{
-	if (size == 0)
-		return class_size(0);
-	return size <= KMALLOC_MAX_CLASS ? kmalloc_cache[(size - 1) / 16]->size : 0;
+	return (gfp & __GFP_DATA ? kmalloc_data_cache : kmalloc_cache)[(size - 1) / 16];
 }
 
 /* Of room bytes, which are somebody's now, these may be touched. */
@@ -111,11 +77,13 @@ static void large_set_bytes(struct page *head, size_t size)
 
 static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
+	const u32 nr_pages = (u32)div_round_up(size, PAGE_SIZE);
 	struct page *head;
 
 	if (size > KMALLOC_MAX_SIZE)
 		return NULL;
-	head = page_run_alloc_node(node, gfp, (u32)div_round_up(size, PAGE_SIZE));
+	head = unlikely(large_guard_on) ? large_guard_alloc(node, gfp, nr_pages)
+	                                : page_run_alloc_node(node, gfp, nr_pages);
 	if (head == NULL)
 		return NULL;
 	large_set_bytes(head, size);
@@ -132,7 +100,7 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 /* The bytes that may be used. */
 static size_t large_size(const struct page *head)
 {
-	return kmalloc_large_has_zone ? head->bytes : (size_t)head->nr_pages << PAGE_SHIFT;
+	return kmalloc_large_has_zone ? head->bytes : align_up(head->bytes, PAGE_SIZE);
 }
 
 /* The head of the large run that starts at the address, or NULL. Any address. */
@@ -156,6 +124,8 @@ static __noinline void free_large(const void *p)
 		slab_bad_free("kfree", NULL, p);
 	__atomic_sub_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&large_objects, 1, __ATOMIC_RELAXED);
+	if (unlikely(large_guard_on))
+		large_guard_open(head);
 	platform_unpoison(p, (size_t)head->nr_pages << PAGE_SHIFT);
 	page_run_free(head, head->nr_pages);
 }
@@ -213,50 +183,46 @@ static __always_inline void widen(const void *p, size_t room)
  * those between guard pages, which are looked after already. */
 static __always_inline void *narrow_object(void *p, size_t size)
 {
-	if (PLATFORM_POISONS && p != NULL && !guard_owns(p) &&
-	    kmalloc_cache[(size - 1) / 16]->debug == 0)
+	if (PLATFORM_POISONS && p != NULL && !guard_owns(p) && slab_of(p)->cache->debug == 0)
 		narrow(p, kmalloc_cache[(size - 1) / 16]->size, size, POISON_RED_ZONE);
 	return p;
 }
 
-/* The size class under debugging that serves such a request, or NULL. */
-static struct kmem_cache *debugged_class(size_t size)
+/* Of a class under debugging or of a copy, on any node or this one. */
+static void *alloc_of_class(struct kmem_cache *c, size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
-	struct kmem_cache *c = kmalloc_cache[(size - 1) / 16];
-
-	return c->debug != 0 ? c : NULL;
+	if (c->debug != 0)
+		return slab_debug_alloc(c, gfp, tag, size, node);
+	if (c->copies != NULL)
+		c = cache_copy(c, tag);
+	return node == ANY_NODE ? kmem_cache_alloc_tag(c, gfp, tag)
+	                        : kmem_cache_alloc_node_tag(c, gfp, node, tag);
 }
 
-/* Above the plain classes, or low. */
+/* Above the plain classes, low, or data. */
 static void *alloc_unusual(size_t size, gfp_t gfp, u32 tag)
 {
-	struct kmem_cache *c;
-
 	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
 		return alloc_large(size, gfp, mm_this(pages)->node, tag);
-	c = debugged_class(size);
-	return c != NULL ? slab_debug_alloc(c, gfp, tag, size, ANY_NODE)
-	                 : kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag);
+	return narrow_object(alloc_of_class(class_for(size, gfp), size, gfp, ANY_NODE, tag), size);
 }
 
 static __noinline void *alloc_special(size_t size, gfp_t gfp, u32 tag)
 {
 	if (size == 0)
 		return ZERO_SIZE_PTR;
-	if (size > kmalloc_plain_classes || must_lie_low(gfp))
+	if (size > kmalloc_plain_classes || gfp & (KMALLOC_SPECIAL & ~__GFP_ZERO))
 		return alloc_unusual(size, gfp, tag);
 	return narrow_object(kmem_cache_alloc_tag(kmalloc_cache[(size - 1) / 16], gfp, tag), size);
 }
 
 static __noinline void *alloc_from_class_slowly(size_t size, gfp_t gfp, u32 tag)
 {
-	return narrow_object(slab_alloc_sized(kmalloc_cache[(size - 1) / 16], gfp, tag, size),
-	                     size);
+	return narrow_object(slab_alloc_sized(class_for(size, gfp), gfp, tag, size), size);
 }
 
-static __always_inline void *alloc_from_class(size_t size, gfp_t gfp, u32 tag)
+static __always_inline void *alloc_from_class(struct kmem_cache *c, size_t size, gfp_t gfp, u32 tag)
 {
-	struct kmem_cache *c = kmalloc_cache[(size - 1) / 16];
 	void *object;
 
 	if (unlikely(!pop(cpu_objects_here(c->hot), tag, &object)))
@@ -268,34 +234,34 @@ __mm_fast void *kmalloc_any(size_t size, gfp_t gfp, u32 tag)
 {
 	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS || gfp & KMALLOC_SPECIAL))
 		return alloc_special(size, gfp, tag);
-	return alloc_from_class(size, gfp, tag);
+	return alloc_from_class(kmalloc_cache[(size - 1) / 16], size, gfp, tag);
 }
 
 __mm_fast void *kmalloc_plain(size_t size, gfp_t gfp, u32 tag)
 {
 	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS))
 		return alloc_special(size, gfp, tag);
-	return alloc_from_class(size, gfp, tag);
+	return alloc_from_class(kmalloc_cache[(size - 1) / 16], size, gfp, tag);
+}
+
+__mm_fast void *kmalloc_plain_data(size_t size, gfp_t gfp, u32 tag)
+{
+	if (unlikely(size - 1 >= KMALLOC_MAX_CLASS))
+		return alloc_special(size, gfp, tag);
+	return alloc_from_class(kmalloc_data_cache[(size - 1) / 16], size, gfp, tag);
 }
 
 void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
-	void *p;
-
 	if (node >= MAX_NODES)
 		return NULL;
 	if (size == 0)
 		return ZERO_SIZE_PTR;
 	if (size > KMALLOC_MAX_CLASS || must_lie_low(gfp))
-		p = alloc_large(size, gfp, node, tag);
-	else if (debugged_class(size) != NULL)
-		p = slab_debug_alloc(debugged_class(size), gfp, tag, size,
-		                     slab_has_nodes ? node : ANY_NODE);
-	else
-		p = narrow_object(
-		    kmem_cache_alloc_node_tag(kmalloc_cache[(size - 1) / 16], gfp, node, tag),
-		    size);
-	return p;
+		return alloc_large(size, gfp, node, tag);
+	return narrow_object(
+	    alloc_of_class(class_for(size, gfp), size, gfp, slab_has_nodes ? node : ANY_NODE, tag),
+	    size);
 }
 
 void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)
@@ -484,7 +450,7 @@ __mm_fast void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
 
 char *kstrdup_tag(const char *s, gfp_t gfp, u32 tag)
 {
-	return s ? kmemdup_tag(s, strlen(s) + 1, gfp, tag) : NULL;
+	return s ? kmemdup_tag(s, strlen(s) + 1, gfp | __GFP_DATA, tag) : NULL;
 }
 
 void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag)
@@ -501,23 +467,10 @@ void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag)
 
 void kmalloc_init(void)
 {
-	char name[32];
-
 	large_pages = large_objects = 0;
+	large_guard_on = mm_hardening().kmalloc_guard;
 	kmalloc_large_has_zone = mm_debug_letters("kmalloc-large") & DEBUG_RED_ZONE;
-	kmalloc_plain_classes = KMALLOC_MAX_CLASS;
-	for (unsigned i = 0; i < NR_CLASSES; i++) {
-		struct kmem_cache *c = &class_cache[i];
-
-		format_buf(name, sizeof(name), "kmalloc-%lu", class_size(i));
-		if (cache_setup(c, name, class_size(i), class_align(i), SLAB_STATIC, NULL) != 0)
-			panic("kmalloc: no memory for the cache %s", name);
-		cache_enlist(c);
-		if (c->debug != 0)
-			kmalloc_plain_classes = 0;
-	}
-	for (size_t size = 16; size <= KMALLOC_MAX_CLASS; size += 16)
-		kmalloc_cache[(size - 1) / 16] = &class_cache[class_of(size)];
+	kmalloc_classes_init();
 }
 
 struct large_sums {
@@ -538,15 +491,8 @@ static void check_large(void *context, struct page *head)
 
 const char *kmalloc_check(void)
 {
-	struct large_sums sums = {0};
+	struct large_sums sums = {.fault = kmalloc_classes_check()};
 
-	for (unsigned i = 0; i < NR_CLASSES; i++)
-		if (class_cache[i].size != class_size(i) ||
-		    (class_cache[i].debug == 0 &&
-		     class_cache[i].stride !=
-		         align_up(class_size(i) + PLATFORM_RED_ZONE, class_align(i))) ||
-		    (i != 0 && class_size(i) <= class_size(i - 1)))
-			return "K1: a size class is not as large as its size";
 	visit_large(check_large, &sums);
 	if (sums.fault == NULL &&
 	    (sums.pages != kmalloc_large_pages() || sums.objects != kmalloc_large_objects()))

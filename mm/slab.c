@@ -314,14 +314,14 @@ static u64 nr_released; /* A: pages, ever */
 
 static struct page *pages_alloc(const struct kmem_cache *c, gfp_t gfp)
 {
-	gfp &= ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
+	gfp &= ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32 | __GFP_DATA);
 	return is_pow2(c->nr_pages) ? alloc_pages(gfp, highest_bit(c->nr_pages))
 	                            : page_run_alloc(gfp, c->nr_pages);
 }
 
 static struct page *pages_alloc_on(const struct kmem_cache *c, gfp_t gfp, unsigned node)
 {
-	gfp &= ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
+	gfp &= ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32 | __GFP_DATA);
 	return is_pow2(c->nr_pages) ? alloc_pages_node(node, gfp, highest_bit(c->nr_pages))
 	                            : page_run_alloc_node(node, gfp, c->nr_pages);
 }

@@ -17,6 +17,7 @@
 #include <lib/race.h>
 #include <lib/rng.h>
 #include <lib/string.h>
+#include <mm/harden.h>
 #include <mm/node.h>
 #include <mm/reclaim.h>
 #include <mm/stats.h>
@@ -93,14 +94,16 @@ static void set_hot(struct kmem_cache *c)
 
 static u64 random_seed; /* under the list's lock; 0: in order */
 
-/* Each cache has its own sequence, which is never 0 but to say that there is none. */
+/* Each cache has its own sequence, which is never 0 but to say that there is none: so it is of the
+ * manager's own, and of those under debugging, whose reports should come again alike. */
 static void set_random(struct kmem_cache *c)
 {
+	const bool wanted = random_seed != 0 && !(c->flags & SLAB_INTERNAL) && c->debug == 0;
 	u64 flags = spin_lock_irq(&c->lock);
 	struct rng rng;
 
 	rng_seed(&rng, random_seed ^ (u64)c);
-	c->random = random_seed != 0 && !(c->flags & SLAB_INTERNAL) ? rng_next(&rng) | 1 : 0;
+	c->random = wanted ? rng_next(&rng) | 1 : 0;
 	spin_unlock_irq(&c->lock, flags);
 }
 
@@ -148,18 +151,11 @@ static const char *bad_arguments(const char *name, size_t size, size_t align, un
 	return flags & ~SLAB_PUBLIC_FLAGS ? "unknown flags" : NULL;
 }
 
-struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align, unsigned flags,
-                                     void (*ctor)(void *))
+struct kmem_cache *cache_make(const char *name, size_t size, size_t align, unsigned flags,
+                              void (*ctor)(void *))
 {
-	const char *fault = bad_arguments(name, size, align, flags, ctor);
-	struct kmem_cache *c;
+	struct kmem_cache *c = slab_alloc(&cache_cache, GFP_KERNEL, ALLOC_TAG());
 
-	if (fault != NULL) {
-		log_warn("slab: cannot create a cache: %s name=%s size=%lu align=%lu flags=%#x",
-		         fault, name ? name : "(null)", size, align, flags);
-		return NULL;
-	}
-	c = slab_alloc(&cache_cache, GFP_KERNEL, ALLOC_TAG());
 	if (c == NULL)
 		return NULL;
 	if (cache_setup(c, name, size, align, flags, ctor) != 0) {
@@ -169,6 +165,19 @@ struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align
 	}
 	cache_enlist(c);
 	return c;
+}
+
+struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align, unsigned flags,
+                                     void (*ctor)(void *))
+{
+	const char *fault = bad_arguments(name, size, align, flags, ctor);
+
+	if (fault != NULL) {
+		log_warn("slab: cannot create a cache: %s name=%s size=%lu align=%lu flags=%#x",
+		         fault, name ? name : "(null)", size, align, flags);
+		return NULL;
+	}
+	return cache_make(name, size, align, flags, ctor);
 }
 
 static void list_leak(void *context, u32 tag, u64 objects, u64 bytes)
@@ -184,7 +193,7 @@ static void check_is_cache(const struct kmem_cache *c)
 	struct slab_object_info info;
 
 	if (!slab_object_of(c, &info) || info.cache != &cache_cache || info.object != c ||
-	    info.tag < TAG_FIRST_SITE || c->magic != CACHE_MAGIC)
+	    info.tag < TAG_FIRST_SITE || c->magic != CACHE_MAGIC || c->flags & SLAB_STATIC)
 		panic("slab: not a cache, or destroyed before cache=%p", (const void *)c);
 }
 
@@ -392,7 +401,7 @@ void slab_init(void)
 
 	list_init(&cache_list);
 	bypassed = false;
-	random_seed = 0;
+	random_seed = mm_hardening().slab_random ? mm_hardening().seed | 1 : 0;
 	slab_kept_init();
 	stack_depot_init();
 	slab_has_nodes = mm_nr_nodes() > 1;

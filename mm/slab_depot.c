@@ -87,6 +87,7 @@ static void load_nothing(struct cpu_objects *o)
 	    .limit = &nothing,
 	    .nr_refills = o->nr_refills,
 	    .nr_flushes = o->nr_flushes,
+	    .random = o->random,
 	};
 }
 
@@ -155,6 +156,31 @@ static bool has_magazine(struct kmem_cache *c, struct cpu_objects *o)
 	return m != NULL;
 }
 
+/* xorshift64* (Vigna 2016), seeded by the cache's own and the context. */
+static u64 next_random(const struct kmem_cache *c, struct cpu_objects *o)
+{
+	if (o->random == 0)
+		o->random = (data_race(c->random) ^ mm_this(id) * 0x9e3779b97f4a7c15) | 1;
+	o->random ^= o->random >> 12;
+	o->random ^= o->random << 25;
+	o->random ^= o->random >> 27;
+	return o->random * 0x2545f4914f6cdd1d;
+}
+
+/* What was freed last does not come first: slab_randomize(). (Fisher and Yates.) */
+static __noinline void shuffle(const struct kmem_cache *c, struct cpu_objects *o)
+{
+	struct magazine_slot *slot = &o->loaded->slot[1];
+
+	for (u64 left = nr_loaded(o); left > 1; left--) {
+		u64 other = (u64)(((unsigned __int128)next_random(c, o) * left) >> 64);
+		struct magazine_slot last = slot[left - 1];
+
+		slot[left - 1] = slot[other];
+		slot[other] = last;
+	}
+}
+
 bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 {
 	struct magazine *full, *surplus = NULL;
@@ -163,6 +189,8 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 		return false;
 	if (o->nr_spare != 0) {
 		load_spare(c, o);
+		if (unlikely(data_race(c->random) != 0))
+			shuffle(c, o);
 		return true;
 	}
 	o->nr_refills++;
@@ -179,6 +207,8 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 		o->top += slab_take_locked(c, o->top + 1, c->capacity);
 	}
 	depot_note_trip(c);
+	if (unlikely(c->random != 0))
+		shuffle(c, o);
 	spin_unlock(&c->lock);
 	if (surplus != NULL)
 		magazine_destroy(c, surplus);

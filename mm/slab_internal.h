@@ -80,7 +80,7 @@ struct cpu_objects {
 	struct magazine *spare;      /* NULL: none yet */
 	u64 nr_spare;                /* objects in it: none, or as many as it may hold */
 	u64 nr_refills, nr_flushes;  /* trips to the depot or the slabs */
-	u64 unused;
+	u64 random;                  /* the state of slab_randomize()'s shuffles; 0: not begun */
 };
 
 static_assert(sizeof(struct cpu_objects) == CONTEXT_STRIDE, "mm_this(offset) leads to it");
@@ -123,7 +123,8 @@ struct kmem_cache {
 	u32 left_zone;    /* C: of them, and before each object, that are its left red zone */
 	u32 debug_offset; /* C: of the struct object_debugs in a slab's record */
 	u64 reciprocal;   /* C */
-	void (*ctor)(void *object);      /* C */
+	void (*ctor)(void *object); /* C */
+	struct kmem_cache **copies; /* C: that have its objects, kmalloc_classes.c; NULL: it has */
 	struct kmem_cache *record_cache; /* C: where the records come from; NULL when on the slab */
 
 	struct spinlock lock;
@@ -189,6 +190,10 @@ u32 cache_natural_align(size_t size, size_t align, unsigned flags);
 /* In place, for caches that are static or not on the list yet. 0 or -ENOMEM. */
 int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
                 void (*ctor)(void *));
+
+/* The same in memory of its own, and on the list of all caches. NULL: no memory. */
+struct kmem_cache *cache_make(const char *name, size_t size, size_t align, unsigned flags,
+                              void (*ctor)(void *));
 
 /* Puts it at the end of the list of all caches. */
 void cache_enlist(struct kmem_cache *c);
@@ -414,6 +419,27 @@ void stack_depot_init(void);
 
 void large_mark(struct page *head);
 void large_verify(const struct page *head);
+
+/* --- debug/harden.c: a page behind a large kmalloc that may not be touched --- */
+
+extern bool large_guard_on; /* C */
+
+/* A run for nr_pages with such a page behind them, where that can be; NULL: no memory. And before
+ * it is freed: all of it may be touched again. */
+struct page *large_guard_alloc(unsigned node, gfp_t gfp, u32 nr_pages);
+void large_guard_open(const struct page *head);
+
+/* --- kmalloc_classes.c --- */
+
+extern u32 kmalloc_nr_copies, kmalloc_copy_hash; /* C */
+void kmalloc_classes_init(void);
+const char *kmalloc_classes_check(void);
+
+/* Which of a class's copies serves the call site (multiplicative hashing). */
+static inline struct kmem_cache *cache_copy(const struct kmem_cache *c, u32 tag)
+{
+	return c->copies[(u64)(tag * kmalloc_copy_hash) * kmalloc_nr_copies >> 32];
+}
 
 /* --- kmalloc.c: what tests of debugging change --- */
 

@@ -1,16 +1,21 @@
 /*
- * Tests that have no subject under `slab_debug=`: the magazines, stacks and layouts that they look
- * at are not there then. They are skipped, each with what it needs; all others run as ever.
+ * Tests that have no subject under `slab_debug=` or with hardening: the magazines, stacks, layouts
+ * and orders that they look at are not there then. They are skipped, each with what it needs; all
+ * others run as ever.
  */
 #include <lib/string.h>
 #include <mm/debug.h>
+#include <mm/harden.h>
 #include <tests/test.h>
 
-/* What a test needs to be as it is without debugging. */
+/* What a test needs to be as it is without debugging and hardening. */
 enum need {
 	STACKS,    /* the CPUs' page stacks */
 	MAGAZINES, /* of any cache */
 	LAYOUT,    /* strides, slabs and places of objects; sizes that are those of classes */
+	ORDER,     /* of the objects that are given out */
+	CLASSES,   /* one cache a size class */
+	LARGE,     /* a large kmalloc is just its pages */
 };
 
 static const struct {
@@ -73,6 +78,26 @@ static const struct {
     {"kmalloc.blocks_of_every_class_and_its_edges", LAYOUT},
     {"kmalloc.krealloc_stays_where_it_fits", LAYOUT},
     {"kmalloc_check.K1_classes_are_as_large_as_their_sizes", LAYOUT},
+    {"bounds.of_a_slabs_object", CLASSES},
+    {"bounds.of_copies", CLASSES},
+    {"kmalloc.large_blocks_take_exactly_their_pages", LARGE},
+    {"kmalloc.krealloc_gives_back_what_a_smaller_size_does_not_need", LARGE},
+    {"kmalloc.krealloc_from_class_to_class", CLASSES},
+    {"kmalloc.krealloc_with_a_full_magazine", CLASSES},
+    {"slab_fault.a_free_bit_of_a_used_object", ORDER},
+    {"misuse.free_bits_damaged", ORDER},
+    {"inject.frees_and_checks_hold_while_armed", ORDER},
+    {"unreferenced.any_address_inside_leads_to_it_and_none_beside", ORDER},
+    {"pressure.who_would_rather_fail", CLASSES},
+    {"guard.an_access_past_either_end_is_named", CLASSES},
+    {"guard.a_use_after_free_is_named", CLASSES},
+    {"guard.what_is_written_beside_is_found_at_the_free", CLASSES},
+    {"misuse.write_past_the_end", CLASSES},
+    {"misuse.read_past_the_end", CLASSES},
+    {"misuse.write_before_the_start", CLASSES},
+    {"misuse.write_after_free", CLASSES},
+    {"misuse.read_after_free", CLASSES},
+    {"misuse.canary", CLASSES},
 };
 
 const char *test_not_applicable(const char *full_name)
@@ -81,12 +106,23 @@ const char *test_not_applicable(const char *full_name)
 	    [STACKS] = "slab_debug: no page waits in a CPU's stack",
 	    [MAGAZINES] = "slab_debug: caches have no magazines",
 	    [LAYOUT] = "slab_debug: objects lie otherwise",
+	    [ORDER] = "slab_random: objects come in another order",
+	    [CLASSES] = "kmalloc_copies: a size class is several caches",
+	    [LARGE] = "kmalloc_guard: a large kmalloc has a page more",
 	};
-	bool pages = mm_debug_letters("pages") != 0, caches = mm_debug_letters("?") != 0;
+	const struct mm_hardening hardening = mm_hardening();
+	const bool caches = mm_debug_letters("?") != 0;
+	const bool missing[] = {
+	    [STACKS] = mm_debug_letters("pages") != 0,
+	    [MAGAZINES] = caches,
+	    [LAYOUT] = caches,
+	    [ORDER] = hardening.slab_random,
+	    [CLASSES] = hardening.kmalloc_copies > 1,
+	    [LARGE] = hardening.kmalloc_guard,
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if ((table[i].need == STACKS ? pages : caches) &&
-		    str_matches(table[i].tests, full_name))
+		if (missing[table[i].need] && str_matches(table[i].tests, full_name))
 			return reasons[table[i].need];
 	return NULL;
 }

@@ -17,6 +17,7 @@
 #include <lib/log.h>
 #include <lib/race.h>
 #include <lib/string.h>
+#include <mm/harden.h>
 
 bool guard_owns(const void *address)
 {
@@ -81,7 +82,7 @@ bool guard_fault(u64 address, bool is_write, const char *who)
 	char why[96];
 
 	if (!guard_owns((const void *)address))
-		return false;
+		return large_guard_fault(address, is_write, who);
 	format_buf(why, sizeof(why), "%s at %s", is_write ? "write" : "read", who);
 	if (s == NULL)
 		report_guard_page(address, why);

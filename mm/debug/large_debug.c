@@ -9,7 +9,7 @@
 
 static char *zone_of_run(const struct page *head, size_t *length)
 {
-	*length = ((size_t)head->nr_pages << PAGE_SHIFT) - head->bytes;
+	*length = align_up(head->bytes, PAGE_SIZE) - head->bytes;
 	return (char *)page_address(head) + head->bytes;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <lib/platform.h>
 #include <mm/debug.h>
+#include <mm/harden.h>
 #include <mm/mm.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
@@ -21,7 +22,7 @@ enum { STATUS_PASSED, STATUS_FAILED, STATUS_USAGE };
 static struct {
 	const char *filter, *slab_debug;
 	u64 seed, mem;
-	bool list, init_on_alloc, init_on_free;
+	bool list, init_on_alloc, init_on_free, harden;
 } options = {.mem = MEM_DEFAULT};
 
 static void print_help(const char *program)
@@ -38,6 +39,7 @@ static void print_help(const char *program)
 	    "(FZPUQ;...)\n"
 	    "  --init-on-alloc   zero all memory that is allocated\n"
 	    "  --init-on-free    zero all memory that is freed\n"
+	    "  --harden          all of mm/harden.h, with the run's seed\n"
 	    "  --list            print the names of the tests, run none\n"
 	    "  --quiet           without the memory manager's log\n"
 	    "  --help            this text\n",
@@ -87,6 +89,8 @@ static void read_options(int argc, char **argv)
 			options.init_on_alloc = true;
 		} else if (strcmp(argv[i], "--init-on-free") == 0) {
 			options.init_on_free = true;
+		} else if (strcmp(argv[i], "--harden") == 0) {
+			options.harden = true;
 		} else if (strcmp(argv[i], "--quiet") == 0) {
 			host_log_level = 0;
 		} else if (i + 1 == argc || !set_option(argv[i], argv[i + 1])) {
@@ -120,6 +124,8 @@ int main(int argc, char **argv)
 		return test_list(options.filter) > 0 ? STATUS_PASSED : STATUS_USAGE;
 
 	mm_debug_configure(options.slab_debug, options.init_on_alloc, options.init_on_free);
+	if (options.harden)
+		mm_harden(&(struct mm_hardening){options.seed, true, true, true, 16});
 	host_machine_boot_pc(options.mem);
 	result = test_run_all(options.filter, options.seed);
 	test_totals(&totals);

@@ -114,3 +114,34 @@ TEST(slab_random, many_small_objects)
 	}
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
+
+/* What was freed last does not come first, but for the magazine that is loaded. */
+TEST(slab_random, magazines_are_shuffled)
+{
+	struct kmem_cache *c = kmem_cache_create("shuffled", 64, 0, 0, NULL);
+	static void *was[2 * MAGAZINE_SLOTS], *is[2 * MAGAZINE_SLOTS];
+	u64 n, half, nr_as_freed = 0;
+
+	ASSERT_NOT_NULL(c);
+	if (c->capacity == 0) {
+		EXPECT_EQ(kmem_cache_destroy(c), 0);
+		test_skip("needs magazines");
+		return;
+	}
+	c->random = 11;
+	n = 2ul * c->capacity;
+	half = c->capacity;
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, n, was), n);
+	for (u64 i = 0; i < n; i++)
+		kmem_cache_free(c, was[i]);
+	for (u64 i = 0; i < n; i++) {
+		is[i] = kmem_cache_alloc(c, GFP_KERNEL);
+		for (u64 j = 0; j < i; j++)
+			EXPECT_TRUE(is[i] != is[j]);
+		nr_as_freed += i >= half && is[i] == was[n - 1 - i];
+	}
+	EXPECT_LT(nr_as_freed, half / 4);
+	EXPECT_SOUND(kmem_cache_check(c));
+	kmem_cache_free_bulk(c, n, is);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}

@@ -12,10 +12,12 @@
 #define OPTION_TEXT_MAX 128
 
 struct options {
-	bool test, bench, monitor, quiet, safe, slab_random;
-	char test_pattern[OPTION_TEXT_MAX];  /* "" is all tests */
-	char bench_pattern[OPTION_TEXT_MAX]; /* "" is all benchmarks */
-	char replay[OPTION_TEXT_MAX];        /* the engine; "" is no replay */
+	bool test, bench, monitor, quiet, safe;
+	bool slab_random, kmalloc_data, kmalloc_guard; /* mm/harden.h */
+	u64 kmalloc_copies;                            /* 0: not given */
+	char test_pattern[OPTION_TEXT_MAX];            /* "" is all tests */
+	char bench_pattern[OPTION_TEXT_MAX];           /* "" is all benchmarks */
+	char replay[OPTION_TEXT_MAX];                  /* the engine; "" is no replay */
 	bool has_slab_debug;
 	char slab_debug[OPTION_TEXT_MAX];             /* mm/debug.h */
 	u64 init_on_alloc, init_on_free;              /* 0 or 1 */

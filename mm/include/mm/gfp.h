@@ -30,6 +30,11 @@ typedef unsigned gfp_t;
 #define __GFP_MEMALLOC 0x20u /* all of the reserves */
 #define __GFP_ALL 0x1ffu
 
+/* Of kmalloc() alone: nothing but data will lie there, no addresses and no lengths. Where
+ * kmalloc_data is on (mm/harden.h) it comes from size classes of its own; else it changes nothing.
+ */
+#define __GFP_DATA 0x200u
+
 #define GFP_KERNEL __GFP_RECLAIM /* ordinary: may take time; not in interrupt handlers */
 #define GFP_NOWAIT 0u            /* never waits or reclaims */
 #define GFP_ATOMIC __GFP_HIGH    /* interrupt handlers: never waits or reclaims */

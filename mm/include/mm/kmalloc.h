@@ -49,6 +49,8 @@ size_t kmalloc_class_size(size_t size);
 void *kmalloc_any(size_t size, gfp_t gfp, u32 tag) __attribute__((malloc, alloc_size(1)));
 /* Any size, no flag of KMALLOC_SPECIAL: two instructions less. */
 void *kmalloc_plain(size_t size, gfp_t gfp, u32 tag) __attribute__((malloc, alloc_size(1)));
+/* The same where __GFP_DATA is the one flag of them. */
+void *kmalloc_plain_data(size_t size, gfp_t gfp, u32 tag) __attribute__((malloc, alloc_size(1)));
 void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
     __attribute__((malloc, alloc_size(1)));
 void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)
@@ -59,9 +61,14 @@ void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag);
 
 /* The cache of each size up to KMALLOC_MAX_CLASS: that of `size` is at [(size - 1) / 16]. */
 extern struct kmem_cache *kmalloc_cache[KMALLOC_MAX_CLASS / 16];
+extern struct kmem_cache *kmalloc_data_cache[KMALLOC_MAX_CLASS / 16]; /* with __GFP_DATA */
 
 /* Flags with which memory does not come straight from a size class. */
-#define KMALLOC_SPECIAL (__GFP_ZERO | __GFP_DMA | __GFP_DMA32)
+#define KMALLOC_SPECIAL (__GFP_ZERO | __GFP_DMA | __GFP_DMA32 | __GFP_DATA)
+
+/* Whether the flags are a constant with this one of them. */
+#define GFP_IS_KNOWN(gfp, special) \
+	(__builtin_constant_p((gfp)&KMALLOC_SPECIAL) && ((gfp)&KMALLOC_SPECIAL) == (special))
 
 /* Where size and flags are constants, so is the choice of the cache (but a sanitizer must
  * know the size); what is known of the flags
@@ -71,7 +78,12 @@ static __always_inline void *kmalloc_tag(size_t size, gfp_t gfp, u32 tag, bool l
 	if (!PLATFORM_POISONS && literal && size - 1 < KMALLOC_MAX_CLASS &&
 	    !(gfp & KMALLOC_SPECIAL))
 		return slab_alloc(kmalloc_cache[(size - 1) / 16], gfp, tag);
-	if (__builtin_constant_p(gfp & KMALLOC_SPECIAL) && !(gfp & KMALLOC_SPECIAL))
+	if (!PLATFORM_POISONS && literal && size - 1 < KMALLOC_MAX_CLASS &&
+	    GFP_IS_KNOWN(gfp, __GFP_DATA))
+		return slab_alloc(kmalloc_data_cache[(size - 1) / 16], gfp, tag);
+	if (GFP_IS_KNOWN(gfp, 0))
 		return kmalloc_plain(size, gfp, tag);
+	if (GFP_IS_KNOWN(gfp, __GFP_DATA))
+		return kmalloc_plain_data(size, gfp, tag);
 	return kmalloc_any(size, gfp, tag);
 }
