@@ -274,6 +274,7 @@ static void read_madt(struct reader *r, struct bytes table)
 enum { SRAT_CPU = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2 };
 
 #define SRAT_ENABLED 1u
+#define SRAT_HOT 2u
 
 static void reset_nodes(struct acpi_info *out, const char *why)
 {
@@ -314,7 +315,7 @@ static bool srat_cpu(struct acpi_info *out, u32 apic_id, u32 domain)
 
 /* Inserted where it belongs; an overlap with another node's range makes the whole table worthless.
  */
-static bool srat_memory(struct acpi_info *out, u64 base, u64 length, u32 domain)
+static bool srat_memory(struct acpi_info *out, u64 base, u64 length, u32 domain, bool hot)
 {
 	u32 at = out->nr_memory, node;
 
@@ -329,7 +330,7 @@ static bool srat_memory(struct acpi_info *out, u64 base, u64 length, u32 domain)
 	}
 	for (; at > 0 && out->memory[at - 1].base > base; at--)
 		out->memory[at] = out->memory[at - 1];
-	out->memory[at] = (struct acpi_memory){base, length, node};
+	out->memory[at] = (struct acpi_memory){base, length, node, hot};
 	out->nr_memory++;
 	if ((at > 0 && out->memory[at - 1].base + out->memory[at - 1].length > base) ||
 	    (at + 1 < out->nr_memory && base + length > out->memory[at + 1].base))
@@ -352,7 +353,8 @@ static bool srat_entry(struct acpi_info *out, const u8 *e, u32 length)
 		       srat_cpu(out, u32_at(e + 8), u32_at(e + 4));
 	case SRAT_MEMORY:
 		return !(u32_at(e + 28) & SRAT_ENABLED) ||
-		       srat_memory(out, number(e + 8, 8), number(e + 16, 8), u32_at(e + 2));
+		       srat_memory(out, number(e + 8, 8), number(e + 16, 8), u32_at(e + 2),
+		                   u32_at(e + 28) & SRAT_HOT);
 	default:
 		return true;
 	}
@@ -428,6 +430,19 @@ int acpi_read(const u8 *rsdp, u8 length, boot_peek peek, void *context, struct a
 	if (table.data != NULL && out->nr_memory != 0)
 		read_slit(&r, table);
 	return 0;
+}
+
+bool acpi_lists_memory(const struct acpi_info *info, u64 base, u64 length)
+{
+	u64 at = base, end = base + length;
+
+	for (u32 i = 0; i < info->nr_memory && at < end; i++) {
+		const struct acpi_memory *m = &info->memory[i];
+
+		if (m->base <= at && at - m->base < m->length)
+			at = m->base + m->length;
+	}
+	return at >= end;
 }
 
 u32 acpi_node_of(const struct acpi_info *info, u64 pa, u64 *end)

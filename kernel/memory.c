@@ -232,6 +232,11 @@ u64 memory_boot_pageblock_bytes(void)
 	return ready_window_pages * PAGE_SIZE;
 }
 
+void memory_account_add(u64 bytes)
+{
+	firmware_usable += bytes;
+}
+
 u64 memory_print_account(void)
 {
 	struct page_retire_stats retired;

@@ -3,11 +3,13 @@
  * move ranges between its types. What mm/online.c and mm/contig.c do, a range of one zone and node
  * at a time.
  *
- *   unreachable (beyond mem=) → usable → offline → usable
+ *   nothing (probed) → unreachable (beyond mem=) → usable → offline → usable
  *
  * The memory map is guarded by the mutex here; who prints it meanwhile may see it a moment old.
  */
+#include <kernel/kasan.h>
 #include <kernel/memory.h>
+#include <kernel/smp.h>
 #include <kernel/sync.h>
 #include <lib/bits.h>
 #include <lib/log.h>
@@ -89,6 +91,78 @@ int memory_online(u64 base, u64 length, u64 *bytes)
 	}
 	mutex_unlock(&lock);
 	return error == 0 && *bytes == 0 ? -EINVAL : error;
+}
+
+/* --- probe --- */
+
+#define PROBE_UNIT (2 * MIB)
+#define PROBE_PLACES 64u
+#define MAP_ROOM 5u /* a range, and what mm_online() makes of it */
+
+/* Uncached, so that it is not the cache that remembers. Its content stays. */
+static bool page_answers(u64 pa)
+{
+	volatile u64 *word = ioremap(pa, PAGE_SIZE);
+	u64 old, pattern = pa ^ 0x5a5aa5a55aa5a55a;
+	bool answers;
+
+	if (word == NULL)
+		return false;
+	old = *word;
+	*word = pattern;
+	answers = *word == pattern;
+	*word = ~pattern;
+	answers &= *word == ~pattern;
+	*word = old;
+	iounmap((void *)word);
+	return answers;
+}
+
+static bool answers_as_memory(u64 base, u64 length)
+{
+	u64 step = align_up(max_u64(length / PROBE_PLACES, PROBE_UNIT), PROBE_UNIT);
+
+	for (u64 at = 0; at < length; at += step)
+		if (!page_answers(base + at))
+			return false;
+	return page_answers(base + length - PAGE_SIZE);
+}
+
+static const char *probe_fault(const struct memmap *map, u64 base, u64 length)
+{
+	u64 limit = min_u64(map->limit, min_u64(PLATFORM_MAX_PA, KASAN_MAX_PA));
+	const struct acpi_info *acpi = acpi_info();
+
+	if (length == 0 || !is_aligned(base | length, PROBE_UNIT))
+		return "ADDRESS and SIZE must be multiples of 2 MiB";
+	if (base >= limit || length > limit - base)
+		return "it ends beyond the addresses that this machine and this kernel have";
+	if (memmap_overlap(map, base, length) != NULL)
+		return "the memory map has some of it";
+	if (acpi->nr_memory != 0 && !acpi_lists_memory(acpi, base, length))
+		return "the firmware's ACPI tables (SRAT) list no memory there";
+	if (acpi->nr_memory == 0 && base < 4 * GIB)
+		return "below 4 GiB, what is not in the memory map is for devices";
+	if (map->capacity - map->nr < MAP_ROOM)
+		return "no room in the memory map";
+	return answers_as_memory(base, length) ? NULL : "nothing there answers as memory does";
+}
+
+const char *memory_probe(u64 base, u64 length)
+{
+	struct memmap *map = memory_map_to_change();
+	const char *fault;
+
+	mutex_lock(&lock);
+	fault = probe_fault(map, base, length);
+	if (fault == NULL) {
+		(void)memmap_insert(map, base, length, MEM_UNREACHABLE); /* there is room */
+		memory_account_add(length);
+		if (mm_online(map, base, length) != 0)
+			fault = "no memory for its page tables; online tries again";
+	}
+	mutex_unlock(&lock);
+	return fault;
 }
 
 /* --- offline --- */

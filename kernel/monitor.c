@@ -58,8 +58,10 @@ const struct monitor_command monitor_commands[] = {
      "machine with the line that names the fault.",
      1, 1, monitor_free_raw},
     {"online", "[ADDRESS SIZE]", "take memory in: what mem= cut off, what was offline",
-     "Without a range: all there is. New memory describes itself, in its lowest 256th.", 0, 2,
-     monitor_online},
+     "Without a range: all that the map has; and what may be plugged in. With one: also memory "
+     "that the map does not list, if "
+     "it answers. New memory describes itself, in its lowest 256th.",
+     0, 2, monitor_online},
     {"offline", "ADDRESS SIZE", "take free memory away, until online brings it back",
      "All of the range must be free; page shows what is where. K, M and G are understood.", 2, 2,
      monitor_offline},

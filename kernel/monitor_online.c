@@ -3,6 +3,7 @@
  */
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
+#include <kernel/smp.h>
 #include <lib/format.h>
 #include <lib/platform.h>
 #include <lib/string.h>
@@ -36,6 +37,36 @@ static bool parse_range(char **argv, u64 *base, u64 *length)
 	return true;
 }
 
+/* What may be plugged in, as far as nothing is there so far. */
+static void list_hot_ranges(void)
+{
+	const struct acpi_info *acpi = acpi_info();
+	char size[16];
+
+	for (u32 i = 0; i < acpi->nr_memory; i++) {
+		const struct acpi_memory *m = &acpi->memory[i];
+
+		if (m->hot && memmap_overlap(memory_map(), m->base, m->length) == NULL)
+			kprintf("online: %s from 0x%lx on may be plugged in, says the firmware: "
+			        "online ADDRESS SIZE takes it\n",
+			        format_bytes(size, m->length), m->base);
+	}
+}
+
+/* A range of which the memory map knows nothing. */
+static int probe(u64 base, u64 length)
+{
+	const char *fault = memory_probe(base, length);
+	char size[16];
+
+	if (fault == NULL)
+		kprintf("online: %s more, which the firmware's map does not list\n",
+		        format_bytes(size, length));
+	else
+		kprintf("online: %s\n", fault);
+	return fault == NULL ? 0 : -EINVAL;
+}
+
 int monitor_online(int argc, char **argv)
 {
 	u64 base = 0, length = ~0ull << PAGE_SHIFT, bytes;
@@ -48,6 +79,10 @@ int monitor_online(int argc, char **argv)
 	}
 	if (argc == 3 && !parse_range(argv, &base, &length))
 		return -EINVAL;
+	if (argc == 3 && memmap_overlap(memory_map(), base, length) == NULL)
+		return probe(base, length);
+	if (argc == 1)
+		list_hot_ranges();
 	error = memory_online(base, length, &bytes);
 	if (bytes != 0)
 		kprintf("online: %s more\n", format_bytes(size, bytes));

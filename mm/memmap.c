@@ -137,6 +137,13 @@ const struct mem_range *memmap_find(const struct memmap *m, u64 pa)
 	return i < m->nr && m->range[i].base <= pa ? &m->range[i] : NULL;
 }
 
+const struct mem_range *memmap_overlap(const struct memmap *m, u64 base, u64 length)
+{
+	u32 i = first_above(m, base);
+
+	return i < m->nr && m->range[i].base < range_end_of(base, length) ? &m->range[i] : NULL;
+}
+
 /* Whether `pa`, of which i is first_above(), is inside a range of the type, so that a change that
  * starts or ends there cuts it in two. */
 static bool cuts(const struct memmap *m, u32 i, u64 pa, u32 type)
@@ -209,6 +216,23 @@ int memmap_reserve(struct memmap *m, u64 base, u64 length, u32 type)
 int memmap_release(struct memmap *m, u64 base, u64 length, u32 type)
 {
 	return retype(m, base, length, type, MEM_USABLE);
+}
+
+int memmap_insert(struct memmap *m, u64 base, u64 length, u32 type)
+{
+	struct mem_range *at = m->range + first_above(m, base);
+
+	assert(is_known(type) && length != 0 && is_aligned(base | length, MEMMAP_PAGE));
+	assert(base < m->limit && length <= m->limit - base);
+	if (memmap_overlap(m, base, length) != NULL)
+		return -EEXIST;
+	if (m->nr == m->capacity)
+		return -ENOSPC;
+	memmove(at + 1, at, (u64)(m->range + m->nr - at) * sizeof(*at));
+	*at = (struct mem_range){base, length, type};
+	m->nr++;
+	join_neighbours(m, (u32)(at - m->range), (u32)(at - m->range) + 1);
+	return 0;
 }
 
 u64 memmap_find_free(const struct memmap *m, u64 length, u64 align, u64 min, u64 max)

@@ -97,6 +97,8 @@ TEST(monitor, memory_comes_and_goes)
 	EXPECT_ANSWER("offline 0 0x1000", -EINVAL, "offline: not all of it is free memory");
 	EXPECT_ANSWER("online 4096", -EINVAL, "usage: online [ADDRESS SIZE]");
 	EXPECT_ANSWER("online 0 0x1000", -EINVAL, "online: there is no such memory there");
+	EXPECT_ANSWER("online 0xfffff00000000 0x1000", -EINVAL, "must be multiples of 2 MiB");
+	EXPECT_ANSWER("online 0xfffff00000000 2M", -EINVAL, "online: it ends beyond the addresses");
 	EXPECT_ANSWER("retire 0", -EINVAL, "retire: page 0 is not the page allocator's");
 	format_buf(line, sizeof(line), "retire %u", page_to_pfn(page));
 	EXPECT_ANSWER(line, 0, "is in use; it leaves when it is freed");

@@ -4,6 +4,8 @@
  */
 #include <kernel/memory.h>
 #include <kernel/paging.h>
+#include <kernel/smp.h>
+#include <lib/string.h>
 #include <mm/mm.h>
 #include <tests/test.h>
 
@@ -107,6 +109,76 @@ TEST(online, what_mem_cut_off_works)
 	verify_and_free(all);
 	EXPECT_EQ(memory_online(EVERYWHERE, &bytes), -EINVAL);
 	EXPECT_EQ(bytes, 0);
+}
+
+/* --- what the map does not list --- */
+
+/* What the firmware says may be plugged in, and the map has nothing of. */
+static const struct acpi_memory *hot_range(void)
+{
+	const struct acpi_info *acpi = acpi_info();
+
+	for (u32 i = 0; i < acpi->nr_memory; i++)
+		if (acpi->memory[i].hot && memmap_overlap(memory_map(), acpi->memory[i].base,
+		                                          acpi->memory[i].length) == NULL)
+			return &acpi->memory[i];
+	return NULL;
+}
+
+/* As the boot matrix has it: 256 MiB, and room for more. */
+TEST(online, a_module_of_memory_that_no_map_lists)
+{
+	const struct acpi_memory *hot = hot_range();
+	u64 length = 256 * MIB, before = managed_bytes(), described, taken;
+	struct page *all;
+
+	if (hot == NULL) {
+		test_skip("none may be plugged in here");
+		return;
+	}
+	EXPECT_STREQ(memory_probe(hot->base + length, 2 * MIB),
+	             "nothing there answers as memory does");
+	EXPECT_STREQ(memory_probe(hot->base, 2 * length), "nothing there answers as memory does");
+	described = memmap_bytes(memory_map(), MEM_PAGE_MAP);
+	ASSERT_STREQ(memory_probe(hot->base, length), NULL);
+	described = memmap_bytes(memory_map(), MEM_PAGE_MAP) - described;
+	EXPECT_EQ(managed_bytes(), before + length - described);
+	EXPECT_LE(described, length / 200);
+	EXPECT_EQ(memory_print_account(), 0);
+	EXPECT_SOUND(memmap_check(memory_map()));
+	EXPECT_SOUND(mm_check());
+	EXPECT_STREQ(memory_probe(hot->base, length), "the memory map has some of it");
+	all = take_everything(&taken);
+	EXPECT_GE(taken, length - described);
+	verify_and_free(all);
+}
+
+/* The last 2 MiB below `end` that the map has nothing of, or 0. */
+static u64 hole_below(u64 end)
+{
+	u64 at = end;
+
+	while (at > 0 && memmap_overlap(memory_map(), at - 2 * MIB, 2 * MIB) != NULL)
+		at -= 2 * MIB;
+	return at > 0 ? at - 2 * MIB : 0;
+}
+
+TEST(online, what_is_refused_says_why)
+{
+	u64 limit = min_u64(memory_map()->limit, PLATFORM_MAX_PA), hole = hole_below(4 * GIB);
+	const char *multiple = "ADDRESS and SIZE must be multiples of 2 MiB";
+	const char *beyond = "it ends beyond the addresses that this machine and this kernel have";
+
+	EXPECT_STREQ(memory_probe(limit / 2, 0), multiple);
+	EXPECT_STREQ(memory_probe(limit / 2, PAGE_SIZE), multiple);
+	EXPECT_STREQ(memory_probe(limit / 2 + PAGE_SIZE, 2 * MIB), multiple);
+	EXPECT_STREQ(memory_probe(limit, 2 * MIB), beyond);
+	EXPECT_STREQ(memory_probe(limit - 2 * MIB, 4 * MIB), beyond);
+	EXPECT_STREQ(memory_probe(0ull - 2 * MIB, 2 * MIB), beyond);
+	EXPECT_STREQ(memory_probe(0, 2 * MIB), "the memory map has some of it");
+	if (hole != 0)
+		EXPECT_NOT_NULL(strstr(memory_probe(hole, 2 * MIB),
+		                       acpi_info()->nr_memory != 0 ? "SRAT" : "for devices"));
 }
 
 /* The largest range of the map that is usable and above the boot's own. */

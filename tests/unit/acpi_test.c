@@ -203,8 +203,8 @@ TEST(acpi, nodes_in_the_order_of_the_table)
 	srat();
 	srat_cpu(0x1234567, 1);
 	srat_x2apic(9, 300);
-	srat_cpu(9, 77); /* not in the MADT */
-	srat_memory(9, 4 * GIB, GIB, 1);
+	srat_cpu(9, 77);                 /* not in the MADT */
+	srat_memory(9, 4 * GIB, GIB, 3); /* may be plugged in */
 	srat_memory(0x1234567, 0, GIB, 1);
 	srat_memory(5, 8 * GIB, GIB, 0); /* not enabled */
 	srat_memory(5, 9 * GIB, 0, 1);   /* empty */
@@ -218,6 +218,7 @@ TEST(acpi, nodes_in_the_order_of_the_table)
 	ASSERT_EQ(info.nr_memory, 2);
 	EXPECT_EQ(info.memory[0].base, 0);
 	EXPECT_EQ(info.memory[1].node, 1);
+	EXPECT_TRUE(info.memory[1].hot && !info.memory[0].hot);
 	EXPECT_EQ(acpi_node_of(&info, 5 * MIB, &stop), 0);
 	EXPECT_EQ(stop, GIB);
 	EXPECT_EQ(acpi_node_of(&info, 2 * GIB, &stop), 0);
@@ -235,6 +236,16 @@ static void two_nodes(void)
 	srat_memory(1, 0, GIB, 1);
 	srat_memory(0, GIB, GIB, 1);
 	table_end(SRAT);
+}
+
+TEST(acpi, memory_that_the_table_lists)
+{
+	two_nodes(); /* [0, 1) and [1, 2) GiB */
+	EXPECT_EQ(read(), 0);
+	EXPECT_TRUE(acpi_lists_memory(&info, 0, 2 * GIB));
+	EXPECT_TRUE(acpi_lists_memory(&info, GIB - 1, 2));
+	EXPECT_FALSE(acpi_lists_memory(&info, GIB, GIB + 1));
+	EXPECT_FALSE(acpi_lists_memory(&info, 2 * GIB, 1));
 }
 
 TEST(acpi, distances)

@@ -318,6 +318,59 @@ TEST(memmap, release_undoes_reserve)
 	expect_range(0, 0, 0x10000, MEM_USABLE);
 }
 
+/* Usable [4, 6) and [9, 12); 3 places are left for what is inserted. */
+static void init_two_ranges(void)
+{
+	init(8, 40);
+	memmap_add(&map, 4 * PAGE, 2 * PAGE, MEM_USABLE);
+	memmap_add(&map, 9 * PAGE, 3 * PAGE, MEM_USABLE);
+	normalize();
+	map.capacity = 5;
+}
+
+TEST(memmap, insert_takes_only_gaps)
+{
+	init_two_ranges();
+	EXPECT_EQ(memmap_insert(&map, 3 * PAGE, 2 * PAGE, MEM_UNREACHABLE), -EEXIST);
+	EXPECT_EQ(memmap_insert(&map, 5 * PAGE, PAGE, MEM_UNREACHABLE), -EEXIST);
+	EXPECT_EQ(memmap_insert(&map, PAGE, 20 * PAGE, MEM_UNREACHABLE), -EEXIST);
+	EXPECT_EQ(map.nr, 2);
+	EXPECT_EQ(memmap_insert(&map, 20 * PAGE, PAGE, MEM_OFFLINE), 0);
+	EXPECT_EQ(memmap_insert(&map, PAGE, PAGE, MEM_OFFLINE), 0);
+	EXPECT_EQ(memmap_insert(&map, 7 * PAGE, PAGE, MEM_OFFLINE), 0);
+	ASSERT_EQ(map.nr, 5);
+	expect_range(0, PAGE, PAGE, MEM_OFFLINE);
+	expect_range(2, 7 * PAGE, PAGE, MEM_OFFLINE);
+	expect_range(4, 20 * PAGE, PAGE, MEM_OFFLINE);
+	EXPECT_EQ(memmap_insert(&map, 30 * PAGE, PAGE, MEM_OFFLINE), -ENOSPC);
+	EXPECT_STREQ(memmap_check(&map), NULL);
+}
+
+TEST(memmap, insert_joins_its_neighbours)
+{
+	init_two_ranges();
+	EXPECT_EQ(memmap_insert(&map, 6 * PAGE, 3 * PAGE, MEM_USABLE), 0);
+	ASSERT_EQ(map.nr, 1);
+	expect_range(0, 4 * PAGE, 8 * PAGE, MEM_USABLE);
+	EXPECT_EQ(memmap_insert(&map, map.limit - PAGE, PAGE, MEM_OFFLINE), 0);
+	EXPECT_EQ(memmap_insert(&map, map.limit - 2 * PAGE, PAGE, MEM_OFFLINE), 0);
+	expect_range(1, map.limit - 2 * PAGE, 2 * PAGE, MEM_OFFLINE);
+	EXPECT_PANIC("assertion", (void)memmap_insert(&map, map.limit, PAGE, MEM_OFFLINE));
+	EXPECT_PANIC("assertion", (void)memmap_insert(&map, 2 * PAGE, 0, MEM_OFFLINE));
+	EXPECT_PANIC("assertion", (void)memmap_insert(&map, 2 * PAGE + 1, PAGE, MEM_OFFLINE));
+	EXPECT_PANIC("assertion", (void)memmap_insert(&map, 2 * PAGE, PAGE, 77));
+}
+
+TEST(memmap, overlap_is_the_first_range_that_reaches_in)
+{
+	init_two_ranges();
+	EXPECT_NULL(memmap_overlap(&map, 6 * PAGE, 3 * PAGE));
+	EXPECT_NULL(memmap_overlap(&map, 12 * PAGE, 90 * PAGE));
+	EXPECT_EQ(memmap_overlap(&map, 6 * PAGE, 4 * PAGE), &map.range[1]);
+	EXPECT_EQ(memmap_overlap(&map, 5 * PAGE, 90 * PAGE), &map.range[0]);
+	EXPECT_EQ(memmap_overlap(&map, 0, UINT64_MAX), &map.range[0]);
+}
+
 TEST(memmap, unknown_type_is_the_callers_mistake)
 {
 	init_one_usable(0, 0x10000);

@@ -37,6 +37,7 @@ struct acpi_line {
 struct acpi_memory {
 	u64 base, length;
 	u32 node;
+	bool hot; /* may be plugged in later: perhaps nothing is there now */
 };
 
 struct acpi_info {
@@ -77,6 +78,9 @@ int acpi_read(const u8 *rsdp, u8 length, boot_peek peek, void *context, struct a
  * forgets memory is worse than none. False: *out has been reset to one node, and srat_fault set.
  */
 bool acpi_nodes_cover(struct acpi_info *out, const struct memmap *map, u64 tolerance);
+
+/* Whether the nodes' ranges hold all of [base, base + length). */
+bool acpi_lists_memory(const struct acpi_info *info, u64 base, u64 length);
 
 /* The node of the memory at pa, and where the range of that node ends (memory of no range: node 0,
  * up to the next range). */

@@ -41,6 +41,19 @@ u64 memory_print_account(void);
 int memory_online(u64 base, u64 length, u64 *bytes);
 int memory_offline(u64 base, u64 length);
 
+/*
+ * Memory that the firmware's map does not list, and that somebody knows of: a DIMM that was plugged
+ * in later. Checked as far as can be: whole 2 MiB, nothing that the map has, within what is
+ * addressed; where the ACPI tables list memory (SRAT), they must list this; where they don't, it
+ * must lie above 4 GiB; and it must answer as memory does, at 64 places and its ends. NULL: it
+ * came. Otherwise why not, for people; nothing has changed, or, where memory was short, the map has
+ * it as unreachable and memory_online() tries again. In threads.
+ */
+const char *memory_probe(u64 base, u64 length);
+
+/* The account's sum grows by so much. For kernel/memory_online.c. */
+void memory_account_add(u64 bytes);
+
 /* The boot is over: what only it needed becomes free memory (ACPI tables, the loader's information,
  * modules unless they are still to be read, the image's init data). Once. */
 void memory_give_back(void);

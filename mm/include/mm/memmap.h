@@ -68,6 +68,13 @@ int memmap_reserve(struct memmap *m, u64 base, u64 length, u32 type);
  */
 int memmap_release(struct memmap *m, u64 base, u64 length, u32 type);
 
+/* After normalising: a range where there is none. 0; -EEXIST: some of it is in the map; -ENOSPC.
+ * Whole pages below the limit. */
+int memmap_insert(struct memmap *m, u64 base, u64 length, u32 type);
+
+/* The first range that reaches into [base, base + length), or NULL. */
+const struct mem_range *memmap_overlap(const struct memmap *m, u64 base, u64 length);
+
 /*
  * The highest address a (aligned to `align`, a power of two) with [a, a + length) all usable, a >=
  * min and a + length <= max. Returns it, or 0 when there is none (page 0 is never usable to callers
