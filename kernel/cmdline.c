@@ -45,6 +45,8 @@ static const struct option table[] = {
     {"stress", "=SECONDS", NUMBER, NO_FLAG, AT(stress), 1, 1000000,
      "allocate and free on all CPUs and in interrupts for so long, then end"},
     {"monitor", "", FLAG, AT(monitor), 0, 0, 0, "answer at a prompt (the default)"},
+    {"demo", "", FLAG, AT(demo), 0, 0, 0,
+     "view memory while a workload runs; the monitor is behind it (q)"},
     {"mem", "=SIZE", SIZE, NO_FLAG, AT(mem), 1, UINT64_MAX,
      "use no memory at or above this address (default: all)"},
     {"maxcpus", "=N", NUMBER, NO_FLAG, AT(maxcpus), 1, 256,

@@ -127,6 +127,14 @@ bool console_has_screen(void)
 	return has_screen;
 }
 
+void console_screen_size(unsigned *columns, unsigned *rows)
+{
+	if (!has_screen)
+		return;
+	*columns = screen.device->columns;
+	*rows = screen.device->rows;
+}
+
 void console_flush(void)
 {
 	serial_flush();

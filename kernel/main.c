@@ -79,7 +79,7 @@ static _Noreturn void run(const struct options *o)
 		run_replay(o);
 	if (o->stress != 0)
 		run_stress(o);
-	monitor_run(boot_info());
+	monitor_run(boot_info(), o->demo);
 }
 
 /* What the allocators are to be, before there are any. */

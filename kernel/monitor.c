@@ -1,10 +1,11 @@
 /*
  * The monitor: read a line, find its command in the one table, run it, again.
  *
- * The commands themselves are in monitor_mm.c (looking), monitor_alloc.c (allocating by hand),
- * monitor_debug.c (looking for mistakes) and monitor_machine.c. A command prints its answer with
- * kprintf() and, when it refuses, one line "NAME: what was wrong; what to do". The loop knows
- * names, counts of arguments and help; it adds nothing to what a command says.
+ * The commands themselves are in monitor_mm.c (looking), monitor_view.c (watching),
+ * monitor_alloc.c (allocating by hand), monitor_debug.c (looking for mistakes), monitor_online.c,
+ * monitor_compare.c and monitor_machine.c. A command prints its answer with kprintf() and, when it
+ * refuses, one line "NAME: what was wrong; what to do". The loop knows names, counts of arguments
+ * and help; it adds nothing to what a command says.
  *
  * Adding a command: a function in one of those files, its declaration in monitor.h, a row here.
  */
@@ -40,6 +41,13 @@ const struct monitor_command monitor_commands[] = {
      "when it lies in the direct map (0xffff8...), otherwise a physical one.",
      1, 1, monitor_page},
     {"map", "", "a picture of memory by page type and order", NULL, 0, 0, monitor_map},
+    {"view", "", "memory as cells that change while you look",
+     "Keys: + and - zoom, arrows move, i or Enter tells about the page under #, p or space\n"
+     "pauses, q or Ctrl-C leaves. A cell shows what most of it holds.",
+     0, 0, monitor_view},
+    {"demo", "[off]", "start a workload in the background, and view it",
+     "It takes a quarter of free memory at most, and gives all back at demo off.", 0, 1,
+     monitor_demo},
     {"memmap", "", "the physical address ranges and what they are used for", NULL, 0, 0,
      monitor_memmap},
     {"alloc", "[pages ORDER | bytes N | cache NAME]", "allocate by hand, or list what is held",
@@ -223,7 +231,7 @@ static void read_line(struct lineedit *editor)
 	} while (event == LINEEDIT_CANCEL);
 }
 
-_Noreturn void monitor_run(const struct boot_info *info)
+_Noreturn void monitor_run(const struct boot_info *info, bool demo)
 {
 	static struct sink out = {.write = echo};
 	static struct lineedit editor;
@@ -232,6 +240,8 @@ _Noreturn void monitor_run(const struct boot_info *info)
 		kprintf("%u parts of the boot information were malformed and ignored: see log\n",
 		        info->nr_bad);
 	kprintf("Strata's monitor. Type help for the commands.\n");
+	if (demo)
+		(void)monitor_execute((char[]){"demo"});
 	lineedit_init(&editor, &out, PROMPT);
 	for (;;) {
 		read_line(&editor);

@@ -105,9 +105,7 @@ void stats_print_zones(void)
 		                                  : "");
 }
 
-/* Per mille of the free pages that lie in blocks too small for this order (Gorman and Whitcroft's
- * unusable free space index, Ottawa Linux Symposium 2006). */
-static u64 unusable_index(unsigned order)
+u64 mm_unusable_index(unsigned order)
 {
 	u64 free = 0, usable = 0;
 
@@ -128,7 +126,7 @@ void stats_print_buddyinfo(void)
 		kprintf(" %u:%-7s", z->node, z->name);
 	kprintf("  too small for it\n");
 	for (unsigned order = 0; order <= MAX_ORDER; order++) {
-		u64 index = unusable_index(order);
+		u64 index = mm_unusable_index(order);
 
 		kprintf("%5u %-8s", order, format_bytes(size, PAGE_SIZE << order));
 		for_each_zone(z)

@@ -3,27 +3,26 @@
  * what most of it holds; what is used wins over what is free from one eighth of a cell on, so that
  * small islands are seen.
  */
+#include "slab_internal.h"
+
 #include <lib/string.h>
 #include <mm/mm.h>
 
-enum { CELL_NONE, CELL_ALLOCATED, CELL_SLAB, CELL_LARGE, CELL_CACHED, CELL_FREE };
-#define NR_CELL_KINDS (CELL_FREE + NR_ORDERS)
-
-static const char cell_letters[NR_CELL_KINDS + 1] = "-ASLC0123456789abcdefghi";
+static const char cell_letters[MM_NR_KINDS + 1] = "-ASLC0123456789abcdefghi";
 
 static unsigned cell_kind(const struct page *head)
 {
 	switch (head->type) {
 	case PAGE_FREE:
-		return CELL_FREE + head->order;
+		return MM_FREE + head->order;
 	case PAGE_CACHED:
-		return CELL_CACHED;
+		return MM_CACHED;
 	case PAGE_SLAB:
-		return CELL_SLAB;
+		return MM_SLAB;
 	case PAGE_LARGE:
-		return CELL_LARGE;
+		return MM_LARGE;
 	default:
-		return CELL_ALLOCATED;
+		return MM_ALLOCATED;
 	}
 }
 
@@ -38,16 +37,14 @@ static unsigned kind_at(u64 pfn, u64 *next)
 	}
 	if (zone_of_untouched(pfn) != NULL) {
 		*next = align_up(pfn + 1, 1ull << MAX_ORDER);
-		return CELL_FREE + MAX_ORDER;
+		return MM_FREE + MAX_ORDER;
 	}
 	*next = pfn + 1;
-	return CELL_NONE;
+	return MM_NONE;
 }
 
-/* Pages of each kind in [start, end). */
-static void count_kinds(u64 start, u64 end, u64 pages[NR_CELL_KINDS])
+void mm_count_kinds(u64 start, u64 end, u64 pages[MM_NR_KINDS])
 {
-	memset(pages, 0, NR_CELL_KINDS * sizeof(pages[0]));
 	for (u64 next; start < end; start = next) {
 		unsigned kind = kind_at(start, &next);
 
@@ -56,19 +53,32 @@ static void count_kinds(u64 start, u64 end, u64 pages[NR_CELL_KINDS])
 	}
 }
 
+const char *mm_cache_at(u64 pfn)
+{
+	const struct page *page = page_lookup(pfn);
+	const struct slab *slab = page != NULL && page->type == PAGE_SLAB ? page->slab : NULL;
+
+	/* The slab may just have gone: its record then holds anything, but it is still memory. */
+	for (struct kmem_cache *c = kmem_cache_next(NULL); slab != NULL && c != NULL;
+	     c = kmem_cache_next(c))
+		if (slab->cache == c)
+			return kmem_cache_name(c);
+	return NULL;
+}
+
 static char cell_letter(u64 start, u64 end)
 {
-	u64 pages[NR_CELL_KINDS];
+	u64 pages[MM_NR_KINDS] = {0};
 	unsigned most = 0, used = 0;
 
-	count_kinds(start, end, pages);
-	for (unsigned kind = 1; kind < NR_CELL_KINDS; kind++) {
+	mm_count_kinds(start, end, pages);
+	for (unsigned kind = 1; kind < MM_NR_KINDS; kind++) {
 		if (pages[kind] > pages[most])
 			most = kind;
-		if (kind < CELL_FREE && (used == 0 || pages[kind] > pages[used]))
+		if (kind < MM_FREE && (used == 0 || pages[kind] > pages[used]))
 			used = kind;
 	}
-	return cell_letters[most >= CELL_FREE && pages[used] * 8 >= end - start ? used : most];
+	return cell_letters[most >= MM_FREE && pages[used] * 8 >= end - start ? used : most];
 }
 
 /* Frames that the zones span, holes inside a zone included. */

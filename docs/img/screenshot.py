@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Takes docs/img/monitor.png again: boots the ISO in QEMU, types commands on the serial port (the console shows the same
-text on the framebuffer), and asks QEMU for a picture of the screen.
+"""Takes the pictures of the screen again: boots the ISO in QEMU, types commands on the serial port (the console shows the
+same text on the framebuffer), and asks QEMU for a picture. --until TEXT: the last command shows that, and goes on.
 
     python3 docs/img/screenshot.py build/strata.iso docs/img/monitor.png [COMMAND ...]
+    python3 docs/img/screenshot.py --until 'half of all goes' build/strata.iso docs/img/view.png demo
 """
 
 import json
@@ -16,17 +17,21 @@ import time
 
 COMMANDS = ["alloc pages 12", "zones", "map"]
 PROMPT = b"strata> \x1b[K"  # and the line behind it cleared
-SECONDS = 120
+SECONDS = 240
 
 
 def wait_for_prompt(qemu, deadline):
     """Reads the serial port until a prompt on a new line stands at its end."""
+    wait_for(qemu, deadline, lambda seen: b"\n" in seen and seen.endswith(PROMPT))
+
+
+def wait_for(qemu, deadline, is_there):
     seen = b""
-    while not (b"\n" in seen and seen.endswith(PROMPT)):
+    while not is_there(seen):
         ready, _, _ = select.select([qemu.stdout], [], [], max(0, deadline - time.monotonic()))
         data = os.read(qemu.stdout.fileno(), 65536) if ready else b""
         if not data:
-            sys.exit("screenshot: no prompt; the last output was: %r" % seen[-200:])
+            sys.exit("screenshot: what was waited for did not come; the last output was: %r" % seen[-200:])
         seen += data
 
 
@@ -42,11 +47,11 @@ def ask(channel, command, **arguments):
             return
 
 
-def main(iso, picture, commands):
+def main(iso, picture, commands, until):
     with tempfile.TemporaryDirectory() as scratch:
         path = os.path.join(scratch, "qmp")
         qemu = subprocess.Popen(
-            [os.environ.get("QEMU", "qemu-system-x86_64"), "-nodefaults", "-machine", "pc", "-cpu", "max", "-m", "512M",
+            [os.environ.get("QEMU", "qemu-system-x86_64"), "-nodefaults", "-machine", "pc", "-cpu", "max", "-m", os.environ.get("MEM", "512M"),
              "-device", "VGA", "-display", "none", "-cdrom", iso, "-boot", "d", "-serial", "stdio",
              "-qmp", "unix:%s,server=on,wait=off" % path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
@@ -55,7 +60,10 @@ def main(iso, picture, commands):
             for command in commands:
                 qemu.stdin.write(command.encode() + b"\r")
                 qemu.stdin.flush()
-                wait_for_prompt(qemu, deadline)
+                if until and command == commands[-1]:
+                    wait_for(qemu, deadline, lambda seen: until.encode() in seen)
+                else:
+                    wait_for_prompt(qemu, deadline)
             with socket.socket(socket.AF_UNIX) as s:
                 s.connect(path)
                 channel = s.makefile("rw")
@@ -68,6 +76,9 @@ def main(iso, picture, commands):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    words, shown = sys.argv[1:], ""
+    if words[:1] == ["--until"] and len(words) > 1:
+        shown, words = words[1], words[2:]
+    if len(words) < 2:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2], sys.argv[3:] or COMMANDS)
+    main(words[0], words[1], words[2:] or COMMANDS, shown)

@@ -55,6 +55,7 @@ static void write_options(struct writer *w, const struct options *o)
 	write_flag(w, "test", o->test);
 	write_flag(w, "bench", o->bench);
 	write_flag(w, "monitor", o->monitor);
+	write_flag(w, "demo", o->demo);
 	write_flag(w, "quiet", o->quiet);
 	write_flag(w, "safe", o->safe);
 	if (o->test)

@@ -11,6 +11,7 @@
 #include <kernel/trap.h>
 #include <lib/assert.h>
 #include <lib/string.h>
+#include <mm/vmalloc.h>
 #include <mm/zone.h>
 #include <tests/test.h>
 
@@ -246,10 +247,13 @@ TEST(paging, nothing_breaks_an_invariant)
 	EXPECT_NULL(paging_check());
 }
 
+/* Of 4 KiB, or of 2 MiB where the image is large enough. */
 static u64 *leaf_entry(u64 va)
 {
 	u64 *entry = pagetable_entry(va, 0);
 
+	if (entry == NULL)
+		entry = pagetable_entry(va, 1);
 	assert(entry && (*entry & PTE_PRESENT));
 	return entry;
 }
@@ -270,8 +274,9 @@ static void expect_broken(u64 va, u64 flip, const char *invariant)
 
 TEST(paging, check_finds_each_broken_invariant)
 {
-	static u8 victim[PAGE_SIZE] __aligned(4096);
+	void *victim = vmalloc(PAGE_SIZE);
 
+	ASSERT_NOT_NULL(victim);
 	if (cpu_features.nx) {
 		expect_broken((u64)victim, PTE_NX, "P2");
 		expect_broken((u64)text_start, PTE_WRITE, "P2");
@@ -279,6 +284,7 @@ TEST(paging, check_finds_each_broken_invariant)
 	expect_broken((u64)victim, PTE_USER, "P3");
 	expect_broken((u64)rodata_start, PTE_WRITE, "P4");
 	EXPECT_NULL(paging_check());
+	vfree(victim);
 }
 
 TEST(paging, check_finds_a_mapping_in_the_lower_half)

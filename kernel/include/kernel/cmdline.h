@@ -12,7 +12,7 @@
 #define OPTION_TEXT_MAX 128
 
 struct options {
-	bool test, bench, monitor, quiet, safe;
+	bool test, bench, monitor, demo, quiet, safe;
 	bool slab_random, kmalloc_data, kmalloc_guard; /* mm/harden.h */
 	u64 kmalloc_copies;                            /* 0: not given */
 	char test_pattern[OPTION_TEXT_MAX];            /* "" is all tests */

@@ -24,6 +24,9 @@ void console_init(const struct boot_info *info);
 /* Whether there is a screen to show it on. */
 bool console_has_screen(void);
 
+/* Its size in characters; without one both stay as they are. */
+void console_screen_size(unsigned *columns, unsigned *rows);
+
 /* Waits, within bounds, until the serial port has sent its last bit: before the power goes. */
 void console_flush(void);
 

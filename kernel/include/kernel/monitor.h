@@ -20,7 +20,8 @@ struct monitor_command {
 	int (*run)(int argc, char **argv);
 };
 
-_Noreturn void monitor_run(const struct boot_info *info);
+/* demo: begins with that command. */
+_Noreturn void monitor_run(const struct boot_info *info, bool demo);
 
 /* Runs one line; `line` is cut into its words. 0, or negative: the command refused, or there is no
  * such command, and a line has said so. */
@@ -67,6 +68,10 @@ int monitor_free(int argc, char **argv);
 int monitor_free_raw(int argc, char **argv);
 /* Frees everything that `alloc` holds; returns how many. */
 unsigned monitor_free_all(void);
+
+/* monitor_view.c: memory, live */
+int monitor_view(int argc, char **argv);
+int monitor_demo(int argc, char **argv);
 
 /* monitor_compare.c: the gallery of allocators */
 int monitor_compare(int argc, char **argv);

@@ -34,6 +34,21 @@ struct mm_traffic {
 
 void mm_traffic(struct mm_traffic *out);
 
+/* What page frames hold. From MM_FREE on: free, in blocks of order 0 … MAX_ORDER. */
+enum mm_kind { MM_NONE, MM_ALLOCATED, MM_SLAB, MM_LARGE, MM_CACHED, MM_FREE };
+#define MM_NR_KINDS (MM_FREE + NR_ORDERS)
+
+/* Adds the pages of each kind in [start, end) to pages[]. MM_NONE: not the page allocator's.
+ * O(blocks). */
+void mm_count_kinds(u64 start, u64 end, u64 pages[MM_NR_KINDS]);
+
+/* The name of the cache whose slab has the page frame, or NULL. As long as the cache is there. */
+const char *mm_cache_at(u64 pfn);
+
+/* Per mille of the free pages that lie in blocks too small for this order (Gorman and Whitcroft's
+ * unusable free space index, Ottawa Linux Symposium 2006). 1000 when nothing is free. */
+u64 mm_unusable_index(unsigned order);
+
 /* For people: one screen each, through kprintf. */
 void stats_print_mem(void);       /* totals */
 void stats_print_zones(void);     /* a line a zone */

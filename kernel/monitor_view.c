@@ -1,0 +1,178 @@
+/*
+ * The monitor's commands to watch: `view`, which draws memory again and again until a key ends it,
+ * and `demo`, which starts something to watch.
+ *
+ * The view is drawn for the terminal's 80 x 25, or for the screen's size when that is what people
+ * look at. Keys come from either; arrows are escape sequences, of which a lone ESC is none.
+ */
+#include <kernel/console.h>
+#include <kernel/cpu.h>
+#include <kernel/demo.h>
+#include <kernel/monitor.h>
+#include <kernel/sched.h>
+#include <kernel/view.h>
+#include <lib/platform.h>
+#include <lib/string.h>
+#include <mm/mm.h>
+#include <mm/vmalloc.h>
+
+#define FRAME_MS 250u /* from one drawing to the next */
+#define POLL_MS 10u
+#define PLAIN_COLUMNS 80u
+#define PLAIN_ROWS 25u
+
+enum { NO_KEY = 0 };
+
+/* Whole drawings go out at once: a screen draws what has changed when text ends. */
+struct viewer {
+	struct sink sink; /* into text[] */
+	struct view view;
+	size_t length;
+	char text[32 * 1024];
+};
+
+static void flush(struct viewer *v)
+{
+	platform_write(v->text, v->length);
+	v->length = 0;
+}
+
+static void append(struct sink *self, const char *text, size_t len)
+{
+	struct viewer *v = container_of(self, struct viewer, sink);
+
+	while (len > 0) {
+		size_t n = min_u64(len, sizeof(v->text) - v->length);
+
+		memcpy(v->text + v->length, text, n);
+		v->length += n;
+		text += n;
+		len -= n;
+		if (v->length == sizeof(v->text))
+			flush(v);
+	}
+}
+
+/* --- keys --- */
+
+/* The keys of an arrow are ESC [ A to D. */
+static unsigned read_key(void)
+{
+	static const unsigned arrows[] = {VIEW_UP, VIEW_DOWN, VIEW_RIGHT, VIEW_LEFT};
+	static unsigned state; /* bytes of a sequence so far */
+	u8 byte;
+
+	while (console_try_read(&byte)) {
+		if (state == 2) {
+			state = 0;
+			if (byte >= 'A' && byte <= 'D')
+				return arrows[byte - 'A'];
+		} else if (state == 1 && byte == '[') {
+			state = 2;
+		} else if (byte == 0x1b) {
+			state = 1;
+		} else {
+			state = 0;
+			return byte;
+		}
+	}
+	return NO_KEY;
+}
+
+static unsigned wait_for_key(u64 until_ms)
+{
+	unsigned key;
+
+	do {
+		key = read_key();
+		if (key == NO_KEY)
+			thread_sleep(POLL_MS);
+	} while (key == NO_KEY && sched_milliseconds() < until_ms && !console_interrupted());
+	return key;
+}
+
+/* --- the loop --- */
+
+/* The page in words, on a screen of its own. */
+static void inspect(struct viewer *v)
+{
+	kprintf("\x1b[0m\x1b[2J\x1b[H\x1b[?25h");
+	stats_print_page(v->view.selected);
+	kprintf("\nA key goes back to the view.\n");
+	while (read_key() == NO_KEY && !console_interrupted())
+		thread_sleep(POLL_MS);
+	kprintf("\x1b[2J");
+	view_forget(&v->view);
+}
+
+static void draw(struct viewer *v)
+{
+	const char *phase = demo_phase();
+
+	view_draw(&v->view, &v->sink, sched_milliseconds());
+	format_to(&v->sink, "%s%s", phase[0] != '\0' ? "demo: " : "", phase);
+	flush(v);
+}
+
+static void look(struct viewer *v)
+{
+	enum view_action action = VIEW_GO_ON;
+
+	while (action != VIEW_LEAVE) {
+		u64 end = sched_milliseconds() + FRAME_MS;
+		unsigned key;
+
+		draw(v);
+		do {
+			key = wait_for_key(v->view.paused ? UINT64_MAX : end);
+			if (key == 0x03)
+				return;
+			action = key != NO_KEY ? view_key(&v->view, key) : VIEW_GO_ON;
+		} while (key != NO_KEY && action == VIEW_GO_ON && sched_milliseconds() < end);
+		if (action == VIEW_INSPECT)
+			inspect(v);
+	}
+}
+
+int monitor_view(int argc, char **argv)
+{
+	unsigned columns = PLAIN_COLUMNS, rows = PLAIN_ROWS;
+	struct viewer *v;
+
+	(void)argc;
+	(void)argv;
+	if (!thread_may_wait() || !sched_is_ticking()) {
+		kprintf("view: needs the timer, which this machine has not\n");
+		return -EAGAIN;
+	}
+	v = kvzalloc(sizeof(*v), GFP_KERNEL);
+	if (v == NULL) {
+		kprintf("view: no memory for its %lu KiB\n", sizeof(*v) >> 10);
+		return -ENOMEM;
+	}
+	console_screen_size(&columns, &rows);
+	v->sink.write = append;
+	view_init(&v->view, columns, rows);
+	kprintf("\x1b[2J");
+	look(v);
+	kprintf("\x1b[0m\x1b[%u;1H\x1b[?25h\n", v->view.rows);
+	kvfree(v);
+	return 0;
+}
+
+int monitor_demo(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "off") == 0) {
+		demo_stop();
+		return 0;
+	}
+	if (argc == 2) {
+		kprintf("demo: %s is not understood; demo starts it, demo off ends it\n", argv[1]);
+		return -EINVAL;
+	}
+	if (!demo_start(cycles())) {
+		kprintf("demo: no memory for a thread\n");
+		return -ENOMEM;
+	}
+	return monitor_view(argc, argv);
+}
