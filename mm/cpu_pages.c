@@ -29,6 +29,7 @@
 
 #include <lib/assert.h>
 #include <lib/string.h>
+#include <mm/report.h>
 
 static struct cpu_pages *cpu_table __ro_after_init; /* mm_nr_contexts() entries */
 static unsigned nr_cpus;                            /* that it was made for */
@@ -92,8 +93,9 @@ static __always_inline struct page *refill_and_pop(struct page_stack *s, struct 
 	unsigned n;
 
 	if (unlikely(*s->top != &sentinel))
-		panic("page_alloc: cached block overwritten pfn=%#x order=%u", page_to_pfn(*s->top),
-		      order);
+		panic_about(report_story, page_address(*s->top),
+		            "page_alloc: cached block overwritten pfn=%#x order=%u",
+		            page_to_pfn(*s->top), order);
 	if (!zone_may_have(z, order))
 		return NULL;
 	n = refill_size(z, gfp, order);

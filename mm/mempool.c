@@ -21,6 +21,7 @@
 #include <mm/kmalloc.h>
 #include <mm/mempool.h>
 #include <mm/page_alloc.h>
+#include <mm/report.h>
 
 struct mempool {
 	mempool_alloc_fn alloc;
@@ -75,7 +76,8 @@ static bool put(struct mempool *p, void *element)
 	}
 	spin_unlock_irq(&p->lock, flags);
 	if (is_twice)
-		panic("mempool: double free element=%p pool=%p", element, (void *)p);
+		panic_about(report_story, element, "mempool: double free element=%p pool=%p",
+		            element, (void *)p);
 	return has_room;
 }
 
@@ -139,7 +141,8 @@ void mempool_destroy(struct mempool *p)
 	if (p == NULL)
 		return;
 	if (p->nr != p->min_nr)
-		panic("mempool: destroyed in use pool=%p missing=%u", (void *)p, p->min_nr - p->nr);
+		panic_about(report_story, p, "mempool: destroyed in use pool=%p missing=%u",
+		            (void *)p, p->min_nr - p->nr);
 	free_reserve(p);
 }
 

@@ -24,6 +24,7 @@
 #include <mm/node.h>
 #include <mm/page_alloc.h>
 #include <mm/reclaim.h>
+#include <mm/report.h>
 
 /* Shrinkers may claim progress that helps nobody: an allocation gives up after asking so often. */
 #define RECLAIM_ROUNDS 16
@@ -206,9 +207,9 @@ static __noinline __cold void free_oddly(struct page *page, unsigned order)
 	if (retire_free(page, order))
 		return;
 	fault = page_free_fault(page, order);
-
-	panic("page_alloc: %s pfn=%#lx order=%u", fault ? fault : "freed by another CPU too",
-	      ((u64)page - (u64)page_map) / sizeof(struct page), order);
+	panic_about(report_story, page_state(page) != PAGEBLOCK_UNKNOWN ? page_address(page) : page,
+	            "page_alloc: %s pfn=%#lx order=%u", fault ? fault : "freed by another CPU too",
+	            ((u64)page - (u64)page_map) / sizeof(struct page), order);
 }
 
 /* What no stack holds. Inside a block that was never split nothing vouches for the zone's number.
@@ -324,7 +325,8 @@ void free_pages_exact(void *va, size_t bytes)
 	head = is_direct_map(va) ? page_lookup(virt_to_phys(va) >> PAGE_SHIFT) : NULL;
 	if (head == NULL || page_address(head) != va || head->type != PAGE_ALLOCATED ||
 	    head->order != ORDER_RUN || head->nr_pages != nr_pages)
-		panic("page_alloc: not an exact allocation of this size address=%p bytes=%lu", va,
-		      bytes);
+		panic_about(report_story, va,
+		            "page_alloc: not an exact allocation of this size address=%p bytes=%lu",
+		            va, bytes);
 	page_run_free(head, (u32)nr_pages);
 }

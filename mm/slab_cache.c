@@ -194,7 +194,8 @@ static void check_is_cache(const struct kmem_cache *c)
 
 	if (!slab_object_of(c, &info) || info.cache != &cache_cache || info.object != c ||
 	    info.tag < TAG_FIRST_SITE || c->magic != CACHE_MAGIC || c->flags & SLAB_STATIC)
-		panic("slab: not a cache, or destroyed before cache=%p", (const void *)c);
+		panic_about(report_story, c, "slab: not a cache, or destroyed before cache=%p",
+		            (const void *)c);
 }
 
 /* From now on no walk stands at the cache. */

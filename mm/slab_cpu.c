@@ -35,8 +35,10 @@ static void *alloc_here(struct kmem_cache *c, u32 tag)
 	if (pop(o, tag, &object))
 		return object;
 	if (o->top->object != NULL)
-		panic("slab: cached object is in use, freed twice at once? object=%p cache=%s",
-		      o->top->object, c->name);
+		panic_about(
+		    report_story, o->top->object,
+		    "slab: cached object is in use, freed twice at once? object=%p cache=%s",
+		    o->top->object, c->name);
 	if (!cpu_objects_refill(c, o)) /* with a magazine it has looked in the slabs */
 		return o->loaded == NULL ? slab_take_bare(c, tag) : NULL;
 	return pop(o, tag, &object) ? object : NULL;
