@@ -5,6 +5,7 @@
 #include "mm/slab_internal.h"
 
 #include <mm/mm.h>
+#include <mm/reclaim.h>
 
 #include "tests/misuse/misuse.h"
 #include "tests/model/debugged.h"
@@ -109,6 +110,156 @@ MISUSE(neighbour_damaged, "a neighbour's red zone written", TIER_BOOT,
 	(void)plant(q + SIZE, was);
 	kmem_cache_free(c, q);
 	destroy(p);
+}
+
+/* 18 bytes of a class of 32. */
+MISUSE(byte_behind_the_asked,
+       "one byte written behind those that were asked for, in a larger class", TIER_BOOT,
+       "at the free (Z)", "the same with slab_debug=Z (6.2); KASAN at the access")
+{
+	char *p;
+	u8 was;
+
+	debugged_begin("Z");
+	c = must(kmem_cache_create("planted", 32, 0, 0, NULL));
+	debugged_end();
+	p = must((char *)slab_debug_alloc(c, GFP_KERNEL, ALLOC_TAG(), 18, ANY_NODE));
+	was = plant(p + 18, 0x41);
+	CAUGHT(kmem_cache_free(c, p),
+	       "BUG: right red zone overwritten in planted: object %p+18 (size 18) is 0x41, not "
+	       "0xcc, by ",
+	       (void *)p);
+	(void)plant(p + 18, was);
+	destroy(p);
+}
+
+MISUSE(last_byte_freed, "last byte of a freed object written", TIER_BOOT,
+       "at the next allocation of it (P)", "the same with slab_debug=P; KASAN at the access")
+{
+	char *p = object_with("P");
+	u8 was;
+
+	kmem_cache_free(c, p);
+	was = plant(p + SIZE - 1, 0x41);
+	CAUGHT((void)kmem_cache_alloc(c, GFP_KERNEL),
+	       "BUG: write after free in planted: object %p+99 (size 100) is 0x41, not 0xa5, by ",
+	       (void *)p);
+	(void)plant(p + SIZE - 1, was);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+/* The constructor's work is summed: the byte is not known, that there is one is. */
+static void construct(void *object)
+{
+	memset(object, 0x5c, SIZE);
+}
+
+MISUSE(constructed_freed, "a freed object of a constructor written", TIER_BOOT,
+       "at the next allocation of it (P)",
+       "nothing: such caches are not poisoned; KASAN at the access")
+{
+	char *p;
+	u8 was;
+
+	debugged_begin("P");
+	c = must(kmem_cache_create("planted", SIZE, 0, 0, construct));
+	debugged_end();
+	p = must(kmem_cache_alloc(c, GFP_KERNEL));
+	kmem_cache_free(c, p);
+	was = plant(p + 40, 0x41);
+	CAUGHT((void)kmem_cache_alloc(c, GFP_KERNEL), "in planted: object %p+", (void *)p);
+	(void)plant(p + 40, was);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+/* Where Linux keeps the link of its free list, and the first word: nothing of the allocator's lies
+ * there, so in release builds neither steers it. */
+LEGAL(words_of_a_freed_object_steer_nothing)
+{
+	char *p[3];
+
+	c = must(kmem_cache_create("planted", SIZE, 0, SLAB_NO_MAGAZINE | SLAB_NO_DEBUG, NULL));
+	for (unsigned i = 0; i < 3; i++)
+		p[i] = must(kmem_cache_alloc(c, GFP_KERNEL));
+	kmem_cache_free(c, p[1]);
+	for (unsigned at = 0; at < SIZE; at++)
+		(void)plant(p[1] + at, 0x41);
+	EXPECT_NULL(kmem_cache_check(c));
+	EXPECT_TRUE(kmem_cache_alloc(c, GFP_KERNEL) == p[1]);
+	kmem_cache_free(c, p[0]);
+	kmem_cache_free(c, p[1]);
+	destroy(p[2]);
+}
+
+/* What krealloc() adds is zero, to the byte, under all letters. */
+LEGAL(krealloc_zeroes_what_it_adds)
+{
+	for (size_t size = 18; size < 3000; size *= 2) {
+		char *p = must(kzalloc(size, GFP_KERNEL));
+		size_t old = ksize(p);
+
+		memset(p, 0x7f, old);
+		p = must(krealloc(p, old * 2, GFP_KERNEL | __GFP_ZERO));
+		EXPECT_NULL(mem_find_other(p, 0x7f, old));
+		EXPECT_NULL(mem_find_other(p + old, 0, old));
+		kfree(p);
+	}
+}
+
+static struct kmem_cache *other;
+static unsigned nr_inner;
+
+/* In the middle of a cache's growth: from another cache, from kmalloc(), and pages. */
+static void construct_with_more(void *object)
+{
+	void *p = kmem_cache_alloc(other, GFP_KERNEL), *q = kmalloc(100, GFP_KERNEL);
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	nr_inner += p != NULL && q != NULL && page != NULL;
+	memset(object, 1, SIZE);
+	kmem_cache_free(other, p);
+	kfree(q);
+	if (page != NULL)
+		free_page(page);
+}
+
+LEGAL(allocations_inside_a_constructor)
+{
+	char *p;
+
+	nr_inner = 0;
+	other = must(kmem_cache_create("other", 200, 0, SLAB_NO_MAGAZINE, NULL));
+	c = must(kmem_cache_create("planted", SIZE, 0, 0, construct_with_more));
+	p = must(kmem_cache_alloc(c, GFP_KERNEL));
+	EXPECT_GT(nr_inner, 0);
+	destroy(p);
+	EXPECT_EQ(kmem_cache_destroy(other), 0);
+}
+
+/* And inside the allocator's own wait for memory: a shrinker that allocates and frees. */
+static u64 shrink_with_more(struct shrinker *self, u64 nr)
+{
+	void *p = kmalloc(100, GFP_NOWAIT), *q = kmem_cache_alloc(c, GFP_NOWAIT);
+
+	(void)self;
+	(void)nr;
+	nr_inner += p != NULL && q != NULL;
+	kfree(p);
+	kmem_cache_free(c, q);
+	return 0;
+}
+
+LEGAL(allocations_inside_a_shrinker)
+{
+	static struct shrinker shrinker = {.name = "planted", .scan = shrink_with_more};
+
+	nr_inner = 0;
+	c = must(kmem_cache_create("planted", SIZE, 0, 0, NULL));
+	register_shrinker(&shrinker);
+	(void)reclaim_pages(1);
+	unregister_shrinker(&shrinker);
+	EXPECT_GT(nr_inner, 0);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
 /* With all letters what is right stays silent, to the last byte. */

@@ -131,3 +131,57 @@ MISUSE(canary, "write into the guarded page, beside the object", TIER_SAMPLED, "
 	       (void *)p);
 	EXPECT_EQ(guard_stop(), 0); /* it was freed all the same */
 }
+
+MISUSE(read_before_the_start, "read before an object's start", TIER_SAMPLED, "at the access",
+       "KFENCE, where sampled; KASAN")
+{
+	volatile char *p;
+
+	if (!start())
+		return;
+	p = sample(true);
+	CAUGHT((void)p[-1], "BUG: out of bounds left in kmalloc-64: object %p-1 (size 64): read at",
+	       (void *)p);
+	stop(p);
+}
+
+MISUSE(canary_left, "write into the guarded page, before the object", TIER_SAMPLED, "at the free",
+       "KFENCE, where sampled; KASAN at the access")
+{
+	volatile char *p;
+
+	if (!start())
+		return;
+	p = sample(false);
+	p[-1] = 1;
+	CAUGHT(kfree((void *)p),
+	       "BUG: canary overwritten left in kmalloc-64: object %p-1 (size 64): byte is 0x01",
+	       (void *)p);
+	EXPECT_EQ(guard_stop(), 0); /* it was freed all the same */
+}
+
+MISUSE(guarded_twice, "double free of a guarded object", TIER_SAMPLED, "at the free",
+       "KFENCE, where sampled; KASAN")
+{
+	volatile char *p;
+
+	if (!start())
+		return;
+	p = sample(false);
+	kfree((void *)p);
+	CAUGHT(kfree((void *)p), "kfree: double free object=%p", (void *)p);
+	EXPECT_EQ(guard_stop(), 0);
+}
+
+MISUSE(guarded_interior, "free of an address inside a guarded object", TIER_SAMPLED, "at the free",
+       "KFENCE, where sampled; KASAN")
+{
+	volatile char *p;
+
+	if (!start())
+		return;
+	p = sample(false);
+	CAUGHT(kfree((void *)(p + 8)), "kfree: not the start of an object address=%p",
+	       (void *)(p + 8));
+	stop(p);
+}

@@ -17,14 +17,14 @@ static struct {
 /* slab_debug= and kfence= are turned on by the bugs themselves. */
 unsigned misuse_tiers(void)
 {
-	return TIER_RELEASE | TIER_BOOT | TIER_SAMPLED | TIER_ASKED;
+	return TIER_RELEASE | TIER_BOOT | TIER_SAMPLED | TIER_ASKED | TIER_HARDENED;
 }
 
 static const char *tier_names(char buf[32], unsigned tiers)
 {
 	size_t n = 0;
 
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 7; i++)
 		if (tiers >> i & 1)
 			n += format_buf(buf + n, 32 - n, "%s%u", n != 0 ? ", " : "", i + 1);
 	return buf;

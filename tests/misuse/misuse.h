@@ -22,11 +22,12 @@
 
 /* Who catches it: bits. */
 enum {
-	TIER_RELEASE = 1, /* 1: always on */
-	TIER_BOOT = 2,    /* 2: slab_debug= */
-	TIER_SAMPLED = 4, /* 3: kfence= */
-	TIER_KASAN = 8,   /* 4: CONFIG=kasan */
-	TIER_ASKED = 16,  /* 5: when asked: leaks, audit, check */
+	TIER_RELEASE = 1,   /* 1: always on */
+	TIER_BOOT = 2,      /* 2: slab_debug= */
+	TIER_SAMPLED = 4,   /* 3: kfence= */
+	TIER_KASAN = 8,     /* 4: CONFIG=kasan */
+	TIER_ASKED = 16,    /* 5: when asked: leaks, audit, check */
+	TIER_HARDENED = 64, /* 7: check_object_bounds() */
 };
 
 struct misuse {

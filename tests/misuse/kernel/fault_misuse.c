@@ -6,6 +6,7 @@
 #include <kernel/memory.h>
 #include <kernel/pagetable.h>
 #include <kernel/sections.h>
+#include <kernel/stack.h>
 #include <kernel/trap.h>
 #include <mm/audit.h>
 #include <mm/mm.h>
@@ -132,6 +133,78 @@ MISUSE(vmalloc_use_after_free, "use of a vmalloc area after vfree()", TIER_RELEA
 	vfree(p);
 	(void)vmalloc_purge();
 	FAULTS(read_byte, p, "page fault (#PF): read of %p, not present", (void *)p);
+}
+
+#if defined(CONFIG_DEBUG) && !defined(CONFIG_KASAN)
+/* A size that the compiler does not see through. */
+static size_t late(size_t n)
+{
+	__asm__ volatile("" : "+r"(n));
+	return n;
+}
+
+MISUSE(memcpy_over_object, "memcpy() over an object's end, in CONFIG=debug", TIER_HARDENED,
+       "before anything is copied", "KASAN; FORTIFY_SOURCE where the compiler knows the size")
+{
+	char *p = must(kmalloc(64, GFP_KERNEL)), *q = must(kmalloc(128, GFP_KERNEL));
+
+	memset(q, 2, 128);
+	memcpy(p, q, 64);
+	CAUGHT(
+	    memcpy(p, q, late(65ul)),
+	    "BUG: past the end of the object: in kmalloc-64: object %p+0 (size 64): 65 bytes, by "
+	    "tests/misuse/kernel/fault_misuse.c",
+	    (void *)p);
+	CAUGHT(memmove(p + 1, p, late(64ul)), "in kmalloc-64: object %p+1 (size 64): 64 bytes",
+	       (void *)p);
+	CAUGHT(memset(p, 0, late(65ul)), "in kmalloc-64: object %p+0 (size 64): 65 bytes",
+	       (void *)p);
+	kfree(p);
+	CAUGHT(memcpy(q, p, late(8ul)), "BUG: in a freed object: in kmalloc-64: object %p+0",
+	       (void *)p);
+	kfree(q);
+}
+#endif
+
+MISUSE(copy_over_stack, "a copy over the end of a stack", TIER_HARDENED, "at the call",
+       "the same (hardened usercopy)")
+{
+	u64 base = stack_alloc();
+	char *end = (char *)base + CPU_STACK_SIZE;
+
+	ASSERT_NE(base, 0);
+	check_object_bounds(end - 8, 8);
+	CAUGHT(check_object_bounds(end - 8, 9), "BUG: over the end of a stack: 9 bytes at %p",
+	       (void *)(end - 8));
+	stack_free(base);
+}
+
+MISUSE(copy_of_code, "a copy of the kernel's code", TIER_HARDENED, "at the call",
+       "the same (hardened usercopy)")
+{
+	CAUGHT(check_object_bounds(text_start, 16), "BUG: in the kernel's code: 16 bytes at %p",
+	       (const void *)text_start);
+}
+
+static int written_at_boot __ro_after_init = 1;
+
+MISUSE(write_after_the_boot, "write to what only the boot writes", TIER_RELEASE, "at the access",
+       "an oops (__ro_after_init)")
+{
+	FAULTS(write_byte, &written_at_boot, "page fault (#PF): write to %p, read-only",
+	       (void *)&written_at_boot);
+}
+
+MISUSE(vmap_use_after_unmap, "use of a mapping after vunmap()", TIER_RELEASE,
+       "at the access, on CPUs that have forgotten it", "the same")
+{
+	struct page *page = must(alloc_page(GFP_KERNEL));
+	u8 *p = must(vmap(&page, 1, VM_WRITE));
+
+	vunmap(p);
+	(void)vmalloc_purge();
+	FAULTS(read_byte, p, "page fault (#PF): read of %p, not present", (void *)p);
+	free_page(page);
 }
 
 MISUSE(page_missing, "a page that no book knows of, or in two", TIER_ASKED, "when asked: `audit`",
