@@ -5,6 +5,7 @@
  */
 #include <lib/string.h>
 #include <mm/debug.h>
+#include <mm/guard.h>
 #include <mm/harden.h>
 #include <tests/test.h>
 
@@ -16,6 +17,7 @@ enum need {
 	ORDER,     /* of the objects that are given out */
 	CLASSES,   /* one cache a size class */
 	LARGE,     /* a large kmalloc is just its pages */
+	SLABS,     /* all objects lie in slabs, and the pool of guard pages is the test's */
 };
 
 static const struct {
@@ -83,7 +85,9 @@ static const struct {
     {"kmalloc.large_blocks_take_exactly_their_pages", LARGE},
     {"kmalloc.krealloc_gives_back_what_a_smaller_size_does_not_need", LARGE},
     {"kmalloc.krealloc_from_class_to_class", CLASSES},
+    {"context_interrupt.stacks_are_half_changed_in_fast_paths_alone", CLASSES},
     {"kmalloc.krealloc_with_a_full_magazine", CLASSES},
+    {"debug_edges.the_audit_counts_untouched_memory_and_other_kinds", LARGE},
     {"slab_fault.a_free_bit_of_a_used_object", ORDER},
     {"misuse.free_bits_damaged", ORDER},
     {"inject.frees_and_checks_hold_while_armed", ORDER},
@@ -98,7 +102,16 @@ static const struct {
     {"misuse.write_after_free", CLASSES},
     {"misuse.read_after_free", CLASSES},
     {"misuse.canary", CLASSES},
+    {"guard.*", SLABS},
 };
+
+static bool has_guard_pool(void)
+{
+	struct guard_stats pool;
+
+	guard_stats(&pool);
+	return pool.nr_objects != 0;
+}
 
 const char *test_not_applicable(const char *full_name)
 {
@@ -109,6 +122,7 @@ const char *test_not_applicable(const char *full_name)
 	    [ORDER] = "slab_random: objects come in another order",
 	    [CLASSES] = "kmalloc_copies: a size class is several caches",
 	    [LARGE] = "kmalloc_guard: a large kmalloc has a page more",
+	    [SLABS] = "kfence: some objects lie between guard pages",
 	};
 	const struct mm_hardening hardening = mm_hardening();
 	const bool caches = mm_debug_letters("?") != 0;
@@ -119,6 +133,7 @@ const char *test_not_applicable(const char *full_name)
 	    [ORDER] = hardening.slab_random,
 	    [CLASSES] = hardening.kmalloc_copies > 1,
 	    [LARGE] = hardening.kmalloc_guard,
+	    [SLABS] = has_guard_pool(),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

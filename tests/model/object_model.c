@@ -223,7 +223,7 @@ static void check(u64 live_before)
 		struct kmem_cache_stats s;
 
 		kmem_cache_stats(caches[i], &s);
-		ASSERT_EQ(s.nr_live, of_cache[i]);
+		ASSERT_EQ(s.nr_live + s.nr_guarded, of_cache[i]);
 	}
 }
 

@@ -55,8 +55,11 @@ TEST(bounds, of_an_object_between_guard_pages)
 	char *p;
 
 	ASSERT_NOT_NULL(c);
-	if (guard_start(&each) != 0)
+	if (guard_start(&each) != 0) {
+		EXPECT_EQ(kmem_cache_destroy(c), 0);
 		test_skip("kfence= is on");
+		return;
+	}
 	p = hide(kmem_cache_alloc(c, GFP_KERNEL));
 	EXPECT_NULL(object_bounds_fault(p, 40));
 	EXPECT_STREQ(object_bounds_fault(p, 41), "past the end of the object");

@@ -20,7 +20,10 @@
 
 TEST(check, every_layer_is_asked)
 {
-	char *small = kmalloc(100, GFP_KERNEL), *large = kmalloc(20000, GFP_KERNEL);
+	char *first = kmalloc(100, GFP_KERNEL), *second = kmalloc(100, GFP_KERNEL);
+	char *small =
+	    slab_of(first) != NULL ? first : second; /* not a sample's, between guard pages */
+	char *large = kmalloc(20000, GFP_KERNEL);
 	struct page_stack *s = &mm_this(pages)->stack[0][0];
 	struct page *head = virt_to_page(large);
 
@@ -30,7 +33,8 @@ TEST(check, every_layer_is_asked)
 	EXPECT_BREAKS("S", slab_of(small)->nr_to_next, slab_of(small)->nr_to_next + 1);
 	EXPECT_BREAKS("K2:", head->bytes, (head->nr_pages << PAGE_SHIFT) + 1);
 	EXPECT_BREAKS("R1:", retire_nr_noted, retire_nr_noted + 1);
-	kfree(small);
+	kfree(first);
+	kfree(second);
 	kfree(large);
 }
 
