@@ -193,6 +193,77 @@ static void clear_screen(struct lineedit *e)
 	redraw(e);
 }
 
+/* --- completion --- */
+
+struct matches {
+	unsigned start, nr; /* of the word; how many words begin so */
+	const char *first;  /* one of them */
+	size_t common;      /* characters that all begin with */
+};
+
+static size_t common_length(const char *a, const char *b, size_t max)
+{
+	size_t n = 0;
+
+	while (n < max && a[n] == b[n])
+		n++;
+	return n;
+}
+
+static bool is_match(const struct lineedit *e, unsigned start, const char *word)
+{
+	return strncmp(word, e->line + start, e->cursor - start) == 0;
+}
+
+static struct matches find_matches(const struct lineedit *e)
+{
+	struct matches m = {.start = e->cursor};
+	const char *word;
+
+	while (m.start > 0 && e->line[m.start - 1] != ' ')
+		m.start--;
+	for (unsigned i = 0; (word = e->word(e, m.start, i)) != NULL; i++) {
+		if (!is_match(e, m.start, word))
+			continue;
+		m.common = m.nr++ == 0 ? strlen(word) : common_length(m.first, word, m.common);
+		m.first = m.nr == 1 ? word : m.first;
+	}
+	return m;
+}
+
+static void list_matches(struct lineedit *e, const struct matches *m)
+{
+	const char *word;
+
+	for (unsigned i = 0, n = 0; (word = e->word(e, m->start, i)) != NULL; i++) {
+		if (!is_match(e, m->start, word))
+			continue;
+		put_string(e, n++ % 4 == 0 ? "\n" : "");
+		format_to(e->out, "%-19s", word);
+	}
+	put_string(e, "\n");
+	redraw(e);
+}
+
+static void complete(struct lineedit *e)
+{
+	struct matches m;
+	unsigned typed;
+
+	if (e->word == NULL)
+		return;
+	m = find_matches(e);
+	typed = e->cursor - m.start;
+	if (m.nr == 0)
+		put_string(e, BELL);
+	else if (m.nr > 1 && m.common == typed)
+		list_matches(e, &m);
+	for (size_t i = typed; i < m.common; i++)
+		insert(e, m.first[i]);
+	if (m.nr == 1 && e->line[e->cursor] == '\0')
+		insert(e, ' ');
+}
+
 static enum lineedit_event finish(struct lineedit *e)
 {
 	if (e->cursor != e->length)
@@ -282,6 +353,9 @@ static void edit_key(struct lineedit *e, u8 byte)
 		break;
 	case CTRL('F'):
 		right(e);
+		break;
+	case CTRL('I'):
+		complete(e);
 		break;
 	case CTRL('H'):
 	case DELETE:

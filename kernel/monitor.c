@@ -15,6 +15,7 @@
 #include <kernel/monitor.h>
 #include <lib/platform.h>
 #include <lib/string.h>
+#include <mm/slab.h>
 
 #define PROMPT "strata> "
 
@@ -161,7 +162,7 @@ static int help(int argc, char **argv)
 
 		kprintf("%-9s %-14s %s\n", c->name, fits ? c->args : "...", c->help);
 	}
-	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down: history\n");
+	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down: history; Tab\n");
 	return 0;
 }
 
@@ -213,6 +214,37 @@ int monitor_execute(char *line)
 	return c->run(argc, argv);
 }
 
+/* --- completion --- */
+
+static const char *command_name(unsigned i)
+{
+	return monitor_commands[i].name;
+}
+
+static const char *cache_name(unsigned i)
+{
+	struct kmem_cache *c = kmem_cache_next(NULL);
+
+	for (; c != NULL && i > 0; i--)
+		c = kmem_cache_next(c);
+	return c != NULL ? kmem_cache_name(c) : NULL;
+}
+
+/* Names of commands at the start and where a command takes one, of caches behind `alloc cache`. */
+static const char *word_at(const struct lineedit *e, unsigned start, unsigned i)
+{
+	static const char *const takers[] = {"help "};
+
+	if (start == 0)
+		return command_name(i);
+	for (unsigned n = 0; n < ARRAY_SIZE(takers); n++)
+		if (start == strlen(takers[n]) && strncmp(e->line, takers[n], start) == 0)
+			return command_name(i);
+	if (strncmp(e->line, "alloc cache ", 12) == 0 && start == 12)
+		return cache_name(i);
+	return NULL;
+}
+
 static void echo(struct sink *self, const char *text, size_t len)
 {
 	(void)self;
@@ -243,6 +275,7 @@ _Noreturn void monitor_run(const struct boot_info *info, bool demo)
 	if (demo)
 		(void)monitor_execute((char[]){"demo"});
 	lineedit_init(&editor, &out, PROMPT);
+	editor.word = word_at;
 	for (;;) {
 		read_line(&editor);
 		(void)console_interrupted(); /* a Ctrl-C from before this command is not for it */

@@ -248,6 +248,59 @@ TEST(lineedit, shows_long_lines_through_a_window)
 	EXPECT_EQ(screen.row, 0u);
 }
 
+/* --- completion --- */
+
+static const char *fruit(const struct lineedit *e, unsigned start, unsigned i)
+{
+	static const char *const words[] = {"apple", "apricot", "banana", "bananas", NULL};
+
+	(void)e;
+	return start == 0 ? words[i] : NULL;
+}
+
+TEST(lineedit, tab_completes_what_is_certain)
+{
+	begin();
+	type("a\t"); /* nothing to complete with */
+	EXPECT_STREQ(editor.line, "a");
+	editor.word = fruit;
+	type("\t");
+	EXPECT_STREQ(editor.line, "ap");
+	EXPECT_TRUE(row_shows("ap"));
+	type("r\t");
+	EXPECT_STREQ(editor.line, "apricot ");
+	EXPECT_TRUE(row_shows("apricot"));
+	type("\t"); /* the second word can be none of these */
+	EXPECT_STREQ(editor.line, "apricot ");
+	type("\x15x\t");
+	EXPECT_STREQ(editor.line, "x");
+	type("\x15"
+	     "ban\t");
+	EXPECT_STREQ(editor.line, "banana");
+}
+
+TEST(lineedit, tab_lists_what_is_possible)
+{
+	begin();
+	editor.word = fruit;
+	type("ap\t");
+	EXPECT_EQ(screen.row, 2u);
+	EXPECT_EQ(screen_at(&screen, 1, 0), 'a');
+	EXPECT_EQ(screen_at(&screen, 1, 19), 'a');
+	EXPECT_EQ(screen_at(&screen, 1, 38), ' ');
+	EXPECT_TRUE(row_shows("ap"));
+	EXPECT_NULL(lineedit_check(&editor));
+}
+
+TEST(lineedit, tab_in_the_middle_of_a_line)
+{
+	begin();
+	editor.word = fruit;
+	type("apr and more\x01\x1b[C\x1b[C\x1b[C\t");
+	EXPECT_STREQ(editor.line, "apricot and more");
+	EXPECT_EQ(editor.cursor, 7u);
+}
+
 /* The plainest editor: a string and a cursor. */
 static struct {
 	char text[LINEEDIT_MAX + 1];

@@ -5,7 +5,8 @@
  *
  * Left/right, Home/End, Backspace/Delete, up/down through the history, and Ctrl-A E B F P N (the
  * same), Ctrl-D (delete), K (to the end), U (to the start), W (the word before), L (clear the
- * screen), C (give the line up).
+ * screen), C (give the line up). Tab completes a word, as far as it is certain, or lists what it
+ * can be.
  */
 #pragma once
 
@@ -22,9 +23,16 @@ enum lineedit_event {
 	LINEEDIT_CANCEL, /* Ctrl-C: the same, but the line is to be ignored */
 };
 
+struct lineedit;
+
+/* The i-th of the words that can stand at line[start], or NULL behind the last; whether it begins
+ * with what was typed is the editor's to see. */
+typedef const char *(*lineedit_word)(const struct lineedit *e, unsigned start, unsigned i);
+
 struct lineedit {
 	struct sink *out;
 	const char *prompt;
+	lineedit_word word;            /* NULL: Tab does nothing */
 	char line[LINEEDIT_MAX + 1];   /* always ends with a NUL */
 	unsigned length, cursor, left; /* left: the first character that is shown */
 	u8 escape;                     /* state of the escape sequence's parser */
