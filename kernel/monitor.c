@@ -23,19 +23,21 @@ static int help(int argc, char **argv);
 
 const struct monitor_command monitor_commands[] = {
     {"help", "[COMMAND]", "this list, or all about one command", NULL, 0, 1, help},
-    {"mem", "", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
-    {"zones", "", "the zones: size and free memory", NULL, 0, 0, monitor_zones},
-    {"numastat", "", "memory of each node, and where allocations went",
+    {"mem", "[-j]", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
+    {"zones", "[-j]", "the zones: size and free memory", NULL, 0, 0, monitor_zones},
+    {"numastat", "[-j]", "memory of each node, and where allocations went",
      "hit: blocks that the wanted node served; miss: served here, wanted elsewhere;\n"
      "foreign: wanted here, served elsewhere; local, remote: to CPUs of this node, of others.",
      0, 0, monitor_numastat},
-    {"buddyinfo", "", "free blocks of each zone by order", NULL, 0, 0, monitor_buddyinfo},
-    {"slabinfo", "", "the object caches", NULL, 0, 0, monitor_slabinfo},
+    {"buddyinfo", "[-j]", "free blocks of each zone by order", NULL, 0, 0, monitor_buddyinfo},
+    {"slabinfo", "[COLUMN|-j]", "the object caches, sorted by a column if one is given",
+     "COLUMN: as its first line has them, or bytes, all memory that the cache has.", 0, 1,
+     monitor_slabinfo},
     {"owners", "", "the caches and call sites that hold most memory", NULL, 0, 0, monitor_owners},
     {"shrinkers", "", "who can give memory back", NULL, 0, 0, monitor_shrinkers},
-    {"vmeminfo", "", "the arenas of virtual addresses and other ranges", NULL, 0, 0,
+    {"vmeminfo", "[-j]", "the arenas of virtual addresses and other ranges", NULL, 0, 0,
      monitor_vmeminfo},
-    {"sites", "", "live objects and bytes by the place that allocated them", NULL, 0, 0,
+    {"sites", "[-j]", "live objects and bytes by the place that allocated them", NULL, 0, 0,
      monitor_sites},
     {"page", "PFN|ADDRESS", "what one page frame is",
      "A decimal number is a page frame's number. A number with 0x is an address: a virtual one\n"
@@ -112,7 +114,7 @@ const struct monitor_command monitor_commands[] = {
      monitor_log},
     {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},
     {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
-    {"threads", "", "the threads: id, CPU, what they do", NULL, 0, 0, monitor_threads},
+    {"threads", "[-j]", "the threads: id, CPU, what they do", NULL, 0, 0, monitor_threads},
     {"locks", "[mix|remote]", "how often locks were taken and waited for",
      "A row for all locks of one name. How often they were taken is counted in CONFIG=debug;\n"
      "other builds print a dash there. Those of zones and caches are counted in every build.\n"
@@ -121,6 +123,10 @@ const struct monitor_command monitor_commands[] = {
      0, 1, monitor_locks},
     {"where", "ADDRESS|NAME", "the function at an address, or a function's address", NULL, 1, 1,
      monitor_where},
+    {"watch", "[SECONDS] COMMAND", "a command again and again (every 2 s), until a key", NULL, 1,
+     MONITOR_MAX_ARGS - 1, monitor_watch},
+    {"more", "COMMAND", "a command's answer, a screen at a time", NULL, 1, MONITOR_MAX_ARGS - 1,
+     monitor_more},
     {"reboot", "", "restart the machine", NULL, 0, 0, monitor_reboot},
     {"poweroff", "", "switch the machine off", NULL, 0, 0, monitor_poweroff},
     {NULL, NULL, NULL, NULL, 0, 0, NULL},
@@ -207,6 +213,8 @@ int monitor_execute(char *line)
 
 	if (c == NULL)
 		return unknown(argv[0]);
+	if (argc == 2 && strcmp(argv[1], "-j") == 0 && monitor_json(argv[0]))
+		return 0;
 	if (argc - 1 < c->min_args || argc - 1 > c->max_args) {
 		kprintf("usage: %s %s (type help %s)\n", c->name, c->args, c->name);
 		return -EINVAL;
@@ -233,7 +241,7 @@ static const char *cache_name(unsigned i)
 /* Names of commands at the start and where a command takes one, of caches behind `alloc cache`. */
 static const char *word_at(const struct lineedit *e, unsigned start, unsigned i)
 {
-	static const char *const takers[] = {"help "};
+	static const char *const takers[] = {"help ", "watch ", "more "};
 
 	if (start == 0)
 		return command_name(i);

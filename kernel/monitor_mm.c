@@ -57,10 +57,19 @@ int monitor_buddyinfo(int argc, char **argv)
 
 int monitor_slabinfo(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
-	stats_print_slabinfo();
-	return 0;
+	int error = 0;
+
+	if (argc == 1)
+		stats_print_slabinfo();
+	else
+		error = stats_print_slabinfo_by(argv[1]);
+	if (error == -EINVAL)
+		kprintf("slabinfo: %s is no column; the first line of slabinfo has them, and bytes "
+		        "is one\n",
+		        argv[1]);
+	else if (error != 0)
+		kprintf("slabinfo: no memory to sort in\n");
+	return error;
 }
 
 int monitor_owners(int argc, char **argv)

@@ -135,18 +135,97 @@ void stats_print_buddyinfo(void)
 	}
 }
 
-void stats_print_slabinfo(void)
+static void print_slabinfo_head(void)
+{
+	kprintf("%-20s %6s %8s %8s %7s %6s %6s %6s %6s\n", "cache", "size", "live", "cached",
+	        "free", "slabs", "empty", "objs", "pages");
+}
+
+static void print_slabinfo_row(struct kmem_cache *c)
 {
 	struct kmem_cache_stats s;
 
-	kprintf("%-20s %6s %8s %8s %7s %6s %6s %6s %6s\n", "cache", "size", "live", "cached",
-	        "free", "slabs", "empty", "objs", "pages");
-	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c)) {
-		kmem_cache_stats(c, &s);
-		kprintf("%-20s %6lu %8lu %8lu %7lu %6lu %6lu %6u %6u\n", s.name, s.size, s.nr_live,
-		        s.nr_cached, s.nr_in_slab, s.nr_slabs, s.nr_empty_slabs, s.objects_per_slab,
-		        s.pages_per_slab);
-	}
+	kmem_cache_stats(c, &s);
+	kprintf("%-20s %6lu %8lu %8lu %7lu %6lu %6lu %6u %6u\n", s.name, s.size, s.nr_live,
+	        s.nr_cached, s.nr_in_slab, s.nr_slabs, s.nr_empty_slabs, s.objects_per_slab,
+	        s.pages_per_slab);
+}
+
+void stats_print_slabinfo(void)
+{
+	print_slabinfo_head();
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		print_slabinfo_row(c);
+}
+
+/* --- the same, sorted --- */
+
+static const char *const slab_columns[] = {"cache", "size",  "live", "cached", "free",
+                                           "slabs", "empty", "objs", "pages",  "bytes"};
+
+static u64 slab_key(struct kmem_cache *c, unsigned column)
+{
+	struct kmem_cache_stats s;
+
+	kmem_cache_stats(c, &s);
+	const u64 keys[ARRAY_SIZE(slab_columns)] = {
+	    0,
+	    s.size,
+	    s.nr_live,
+	    s.nr_cached,
+	    s.nr_in_slab,
+	    s.nr_slabs,
+	    s.nr_empty_slabs,
+	    s.objects_per_slab,
+	    s.pages_per_slab,
+	    s.nr_slabs * s.pages_per_slab * PAGE_SIZE + s.metadata_bytes,
+	};
+
+	return keys[column];
+}
+
+struct slab_row {
+	struct kmem_cache *cache;
+	u64 key;
+};
+
+static bool comes_before(const struct slab_row *a, const struct slab_row *b)
+{
+	if (a->key != b->key)
+		return a->key > b->key;
+	return strcmp(kmem_cache_name(a->cache), kmem_cache_name(b->cache)) < 0;
+}
+
+/* Into its place among the n that are sorted. */
+static void insert_row(struct slab_row *rows, unsigned n, struct slab_row row)
+{
+	for (; n > 0 && comes_before(&row, &rows[n - 1]); n--)
+		rows[n] = rows[n - 1];
+	rows[n] = row;
+}
+
+int stats_print_slabinfo_by(const char *column)
+{
+	unsigned by = 0, max = 0, n = 0;
+	struct slab_row *rows;
+
+	while (by < ARRAY_SIZE(slab_columns) && strcmp(slab_columns[by], column) != 0)
+		by++;
+	if (by == ARRAY_SIZE(slab_columns))
+		return -EINVAL;
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		max++;
+	rows = kmalloc_array(max, sizeof(*rows), GFP_KERNEL);
+	if (rows == NULL)
+		return -ENOMEM;
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL && n < max;
+	     c = kmem_cache_next(c), n++)
+		insert_row(rows, n, (struct slab_row){c, slab_key(c, by)});
+	print_slabinfo_head();
+	for (unsigned i = 0; i < n; i++)
+		print_slabinfo_row(rows[i].cache);
+	kfree(rows);
+	return 0;
 }
 
 static void print_site(void *context, u32 tag, u64 objects, u64 bytes)

@@ -343,3 +343,97 @@ TEST(monitor, finds_leaks_and_audits)
 	EXPECT_ANSWER("audit", 0, "every page and every object is in exactly one state");
 	EXPECT_LE(widest(), 80u);
 }
+
+/* --- for scripts, and for reading --- */
+
+/* A line is an object: braces and quotes in pairs, nothing but JSON's own characters outside. */
+static bool is_json_line(const char *c, size_t n)
+{
+	bool quoted = false;
+	int depth = 0;
+
+	if (n < 2 || c[0] != '{' || c[n - 1] != '}')
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (quoted && c[i] == '\\')
+			i++;
+		else if (c[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && strchr("{}[]:,0123456789", c[i]) == NULL)
+			return false;
+		else if (!quoted)
+			depth += c[i] == '{' || c[i] == '['   ? 1
+			         : c[i] == '}' || c[i] == ']' ? -1
+			                                      : 0;
+	}
+	return !quoted && depth == 0;
+}
+
+TEST(monitor, answers_scripts_in_json)
+{
+	static const char *const lines[] = {"mem -j",       "zones -j",    "numastat -j",
+	                                    "buddyinfo -j", "slabinfo -j", "vmeminfo -j",
+	                                    "sites -j",     "threads -j"};
+	void *p = kmalloc(100, GFP_KERNEL); /* so that there is a site */
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+		const char *line = answer, *end;
+
+		EXPECT_EQ(run(lines[i]), 0);
+		EXPECT_GT(nr_answer, 0u);
+		for (; (end = strchr(line, '\n')) != NULL; line = end + 1)
+			EXPECT_TRUE(is_json_line(line, (size_t)(end - line)));
+		EXPECT_EQ(*line, '\0');
+	}
+	EXPECT_ANSWER("slabinfo -j", 0, "{\"cache\":\"kmalloc-16\",\"size\":16,");
+	EXPECT_ANSWER("mem -j", 0, "\"used_pages\":");
+	EXPECT_ANSWER("log -j", -EINVAL, "no number"); /* which has none */
+	kfree(p);
+}
+
+TEST(monitor, sorts_caches_by_any_column)
+{
+	u64 former = UINT64_MAX;
+
+	EXPECT_EQ(run("slabinfo size"), 0);
+	for (const char *line = strchr(answer, '\n'); line != NULL && line[1] != '\0';
+	     line = strchr(line + 1, '\n')) {
+		u64 size = 0;
+		char word[16] = {0};
+		const char *at = line + 1 + 20; /* behind the name's column */
+
+		while (*at == ' ')
+			at++;
+		for (unsigned i = 0; i < 15 && *at >= '0' && *at <= '9'; i++)
+			word[i] = *at++;
+		ASSERT_EQ(str_to_u64(word, false, &size), 0);
+		EXPECT_LE(size, former);
+		former = size;
+	}
+	EXPECT_EQ(run("slabinfo cache"), 0);
+	EXPECT_LT(strstr(answer, "kmalloc-1024 "), strstr(answer, "kmalloc-16 "));
+	EXPECT_EQ(run("slabinfo bytes"), 0);
+	EXPECT_ANSWER("slabinfo colour", -EINVAL, "colour is no column");
+}
+
+TEST(monitor, runs_other_commands_again_and_page_by_page)
+{
+	EXPECT_ANSWER("watch", -EINVAL, "usage: watch");
+	EXPECT_ANSWER("watch 0 mem", -EINVAL, "1 to 3600 seconds");
+	EXPECT_ANSWER("watch 5", -EINVAL, "usage: watch");
+	EXPECT_ANSWER("watch 99999999999999999999 mem", -EINVAL, "too large");
+	EXPECT_ANSWER("watch more mem", -EINVAL, "not of more");
+	EXPECT_ANSWER("watch nonsense", -ENOENT, "no such command"); /* and ends */
+	EXPECT_ANSWER("more view", -EINVAL, "not of view");
+	console_input('q');
+	EXPECT_ANSWER("watch 1 mem", 0, "managed");
+	EXPECT_ANSWER("more mem", 0, "live objects");
+	console_input('q');
+	EXPECT_ANSWER("more help", 0, "a page, Enter a line, q ends");
+	EXPECT_FALSE(says("poweroff "));
+	for (unsigned i = 0; i < 100; i++)
+		console_input(i % 2 != 0 ? '\r' : ' ');
+	EXPECT_ANSWER("more help", 0, "poweroff ");
+	for (u8 byte; console_try_read(&byte);)
+		;
+}

@@ -254,6 +254,76 @@ TEST(stats_text, slabinfo_prints_a_line_each_cache)
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
+/* The number in the column that begins so many words behind the name, of each line. */
+static void expect_falling(unsigned words)
+{
+	u64 former = UINT64_MAX;
+
+	for (const char *line = strchr(text, '\n'); line != NULL && line[1] != '\0';
+	     line = strchr(line + 1, '\n')) {
+		char *end = strchr(line, ' ');
+		u64 n = 0;
+
+		for (unsigned i = 0; i < words; i++)
+			n = strtoul(end, &end, 10);
+		EXPECT_LE(n, former);
+		former = n;
+	}
+}
+
+TEST(stats_text, slabinfo_is_sorted_by_any_column)
+{
+	static const char *const columns[] = {"size",  "live",  "cached", "free",
+	                                      "slabs", "empty", "objs",   "pages"};
+	struct kmem_cache *b = kmem_cache_create("b-equal", 5000, 0, 0, NULL);
+	struct kmem_cache *a = kmem_cache_create("a-equal", 5000, 0, 0, NULL);
+	unsigned nr_lines;
+
+	CATCH(stats_print_slabinfo());
+	nr_lines = count_lines();
+	for (unsigned i = 0; i < ARRAY_SIZE(columns); i++) {
+		CATCH(EXPECT_EQ(stats_print_slabinfo_by(columns[i]), 0));
+		EXPECT_EQ(count_lines(), nr_lines);
+		if (i != 1 && i != 2 && i != 3) /* what sorting itself allocates changes these */
+			expect_falling(i + 1);
+		EXPECT_LT(strstr(text, "a-equal"), strstr(text, "b-equal"));
+	}
+	CATCH(EXPECT_EQ(stats_print_slabinfo_by("cache"), 0));
+	EXPECT_LT(strstr(text, "kmalloc-1024 "), strstr(text, "kmalloc-16 "));
+	CATCH(EXPECT_EQ(stats_print_slabinfo_by("bytes"), 0));
+	EXPECT_EQ(count_lines(), nr_lines);
+	EXPECT_EQ(stats_print_slabinfo_by("colour"), -EINVAL);
+	kmem_cache_destroy(a);
+	kmem_cache_destroy(b);
+}
+
+TEST(stats_text, slabinfo_without_memory_to_sort_in)
+{
+	struct inject_rule rule;
+	char why[INJECT_WHY_MAX];
+
+	ASSERT_EQ(inject_parse(INJECT_OBJECTS, "interval=1", &rule, why), 0);
+	ASSERT_EQ(inject_set(INJECT_OBJECTS, &rule), 0);
+	EXPECT_EQ(stats_print_slabinfo_by("size"), -ENOMEM);
+	ASSERT_EQ(inject_set(INJECT_OBJECTS, NULL), 0);
+}
+
+TEST(stats_text, the_cache_of_a_page)
+{
+	struct kmem_cache *c = kmem_cache_create("named", 200, 0, 0, NULL);
+	void *p = kmem_cache_alloc(c, GFP_KERNEL);
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+
+	ASSERT_NOT_NULL(p);
+	ASSERT_NOT_NULL(page);
+	EXPECT_STREQ(mm_cache_at(virt_to_phys(p) >> PAGE_SHIFT), "named");
+	EXPECT_NULL(mm_cache_at(page_to_pfn(page)));
+	EXPECT_NULL(mm_cache_at(1ull << 40));
+	free_pages(page, 0);
+	kmem_cache_free(c, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
 TEST(stats_text, vmeminfo_prints_a_line_each_arena)
 {
 	struct vmem *v =

@@ -73,6 +73,13 @@ unsigned monitor_free_all(void);
 int monitor_view(int argc, char **argv);
 int monitor_demo(int argc, char **argv);
 
+/* monitor_watch.c: running another */
+int monitor_watch(int argc, char **argv);
+int monitor_more(int argc, char **argv);
+
+/* monitor_json.c: the command's answer for scripts. False: it has none. */
+bool monitor_json(const char *name);
+
 /* monitor_compare.c: the gallery of allocators */
 int monitor_compare(int argc, char **argv);
 

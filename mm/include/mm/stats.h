@@ -54,9 +54,12 @@ void stats_print_mem(void);       /* totals */
 void stats_print_zones(void);     /* a line a zone */
 void stats_print_buddyinfo(void); /* free blocks by order, and how fragmented free memory is */
 void stats_print_slabinfo(void);  /* a line a cache */
-void stats_print_vmeminfo(void);  /* a line an arena */
-void stats_print_sites(void);     /* live bytes and objects by call site */
-void stats_print_owners(void);    /* the caches and call sites that hold most */
-void stats_print_page(u64 pfn);   /* one page in words */
+/* The same sorted by a column's name, or by memory ("bytes"): names upwards, numbers downwards.
+ * -EINVAL: no such column; -ENOMEM. */
+int stats_print_slabinfo_by(const char *column);
+void stats_print_vmeminfo(void); /* a line an arena */
+void stats_print_sites(void);    /* live bytes and objects by call site */
+void stats_print_owners(void);   /* the caches and call sites that hold most */
+void stats_print_page(u64 pfn);  /* one page in words */
 void stats_print_map(unsigned columns,
                      unsigned rows); /* ASCII map by type and order, with legend */
