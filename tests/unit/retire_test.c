@@ -17,6 +17,14 @@ static u64 managed(void)
 	return u.managed_pages;
 }
 
+static void swap_words(u32 *a, u32 *b)
+{
+	u32 was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
 static void expect_stats(u64 nr_left, u64 nr_noted)
 {
 	struct page_retire_stats s;
@@ -205,6 +213,23 @@ TEST(retire, several_of_one_block)
 		EXPECT_EQ(page_block_of(pfn + i) == NULL, i % 2 == 0);
 	for (u32 i = 0; i < 8; i += 2)
 		EXPECT_EQ(page_unretire(pfn + i), 0);
+}
+
+TEST(retire, the_check_names_a_page_that_has_an_owner_again)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	u32 pfn, word;
+
+	ASSERT_NOT_NULL(page);
+	pfn = page_to_pfn(page);
+	word = page->head;
+	free_page(page);
+	ASSERT_EQ(page_retire(pfn), 0);
+	EXPECT_SOUND(retire_check());
+	swap_words(&page->head, &word);
+	EXPECT_BROKEN(retire_check(), "R1: a page that has left belongs to a block");
+	swap_words(&page->head, &word);
+	EXPECT_EQ(page_unretire(pfn), 0);
 }
 
 TEST(retire, impossible_pages)

@@ -191,7 +191,7 @@ class Judge:
 
     FACTOR = 5  # times what a test takes alone is its limit
     LONG_US = 10000
-    LEFT_OUT = ("threads", "context_interrupt.timers", "context_interrupt.stacks", "traffic.")
+    LEFT_OUT = ("threads", "node_threads", "context_interrupt.timers", "context_interrupt.stacks", "traffic.")
 
     def __init__(self, schemata: Schemata, programs: dict[Flavour, str]):
         self.schemata, self.programs = schemata, programs
