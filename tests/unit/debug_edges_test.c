@@ -8,6 +8,9 @@
 #include "mm/debug/debug_internal.h"
 
 #include <mm/audit.h>
+#include <mm/bounds.h>
+#include <mm/leak.h>
+#include <mm/mempool.h>
 #include <mm/mm.h>
 #include <tests/host/cpus.h>
 #include <tests/host/machine.h>
@@ -349,5 +352,89 @@ TEST(debug_edges, the_byte_is_marked_until_its_story_is_told)
 	(void)plant(p + 50, RED_ACTIVE);
 	kmem_cache_free(c, p);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+/* --- what leads nowhere --- */
+
+static char *tail; /* of a slab, behind its last object */
+
+static void give_odd_roots(struct leak_scan *scan)
+{
+	static u64 words[2];
+
+	words[0] = words[1] = (u64)tail;
+	leak_add_root(scan, (char *)words + 1, (char *)words + 15); /* no whole word */
+	leak_add_root(scan, words + 1, words);
+	leak_add_root(scan, words, words + 1);
+}
+
+TEST(debug_edges, no_words_and_the_tail_of_a_slab_lead_to_nothing)
+{
+	struct kmem_cache *c = kmem_cache_create("with a tail", 3000, 0, SLAB_NO_DEBUG, NULL);
+	struct leak_report before, now;
+	struct slab *s;
+	char *p;
+
+	ASSERT_NOT_NULL(c);
+	p = kmem_cache_zalloc(c, GFP_KERNEL);
+	ASSERT_NOT_NULL(p);
+	s = slab_of(p);
+	tail = (char *)slab_object(c, s, c->nr_objects - 1) + c->stride;
+	ASSERT_EQ(slab_of(tail), s);
+	ASSERT_EQ(leak_find(give_odd_roots, &before), 0);
+	tail = p;
+	ASSERT_EQ(leak_find(give_odd_roots, &now), 0);
+	EXPECT_EQ(before.nr_roots, now.nr_roots);
+	EXPECT_EQ(before.nr_leaked, now.nr_leaked + 1);
+	EXPECT_STREQ(
+	    object_bounds_fault((char *)slab_object(c, s, c->nr_objects - 1) + c->stride, 1),
+	    "between the objects of a slab");
+	kmem_cache_free(c, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+/* --- no memory for what is made of several parts --- */
+
+TEST(debug_edges, a_reserve_and_a_larger_block_that_cannot_be_had)
+{
+	struct kmem_cache *c = kmem_cache_create("of a reserve", 64, 0, 0, NULL);
+	struct inject_rule rule;
+	char why[INJECT_WHY_MAX], *p = kmalloc(100, GFP_KERNEL);
+
+	ASSERT_TRUE(c != NULL && p != NULL);
+	memset(p, 'x', 100);
+	ASSERT_EQ(inject_parse(INJECT_OBJECTS, "", &rule, why), 0);
+	ASSERT_EQ(inject_set(INJECT_OBJECTS, &rule), 0);
+	EXPECT_NULL(mempool_create_slab_pool(4, c));
+	fail_pages("");
+	EXPECT_NULL(krealloc(p, 500, GFP_KERNEL));
+	EXPECT_NULL(krealloc(p, 50000, GFP_KERNEL));
+	fail_no_more();
+	ASSERT_EQ(inject_set(INJECT_OBJECTS, NULL), 0);
+	EXPECT_NULL(mem_find_other(p, 'x', 100));
+	kfree(p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+TEST(debug_edges, bounds_of_debugged_objects_and_of_runs)
+{
+	struct kmem_cache *c;
+	char *p, *large = kmalloc(20000, GFP_KERNEL);
+
+	ASSERT_NOT_NULL(large);
+	debugged_begin("Z");
+	c = kmem_cache_create("debugged", 100, 0, 0, NULL);
+	debugged_end();
+	ASSERT_NOT_NULL(c);
+	p = kmem_cache_alloc(c, GFP_KERNEL);
+	ASSERT_NOT_NULL(p);
+	slab_debug_resize(slab_of(p), p, 50);
+	EXPECT_NULL(object_bounds_fault(p, 50));
+	EXPECT_STREQ(object_bounds_fault(p, 51), "past the end of the object");
+	EXPECT_NULL(object_bounds_fault(large, 20000));
+	EXPECT_STREQ(object_bounds_fault(large + 20000, 481), "past the end of the large kmalloc");
+	kmem_cache_free(c, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+	kfree(large);
 }
 #endif
