@@ -68,7 +68,7 @@ TEST(debug_report, an_object_with_all_letters)
 {
 	struct stack_depot former = stack_depot;
 	struct kmem_cache *c;
-	char *p;
+	char *p, line[32];
 
 	ASSERT_TRUE(stack_depot_create(64 * KIB));
 	debugged_begin("FZPUQ");
@@ -80,6 +80,8 @@ TEST(debug_report, an_object_with_all_letters)
 	EXPECT_TOLD("-3: index 0 of its slab, cache debugged");
 	EXPECT_TOLD("allocated at:");
 	EXPECT_TOLD(" cc ");
+	format_buf(line, sizeof(line), ", allocated on CPU %u\n", cpu_id());
+	EXPECT_TOLD(line);
 	kmem_cache_free(c, p);
 	tell(p + 8);
 	EXPECT_TOLD("state: free, in quarantine, before by " __FILE__);

@@ -174,9 +174,13 @@ class Verdict(NamedTuple):
     by: str  # which test
 
 
+OTHER_NAMES = {"leak": "unreferenced", "guard_report": "guard", "stats_map": "stats"}  # of tests, by the file's name
+
+
 def is_own(test: Test, function: str) -> bool:
-    """Is it named for the function's file?"""
-    return test.name.startswith(os.path.splitext(os.path.basename(function.split(":")[0]))[0])
+    """Is it named for the function's file, or for its folder?"""
+    folder, name = os.path.split(os.path.splitext(function.split(":")[0])[0])
+    return test.name.startswith((name, OTHER_NAMES.get(name, name), os.path.basename(folder) + "_"))
 
 
 class Judge:
