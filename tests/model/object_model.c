@@ -119,7 +119,7 @@ static void heap_alloc(void)
 	if (p == NULL)
 		return;
 	ASSERT_GE(ksize(p), size);
-	ASSERT_TRUE(is_aligned((u64)p, is_pow2(size) ? min_u64(max_u64(size, 8), PAGE_SIZE) : 8));
+	ASSERT_TRUE(is_aligned((u64)p, is_pow2(size) ? min_u64(size, PAGE_SIZE) : 8));
 	if (zeroed)
 		ASSERT_NULL(mem_find_other(p, 0, size));
 	keep(p, size, HEAP);
