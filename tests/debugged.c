@@ -106,6 +106,8 @@ static const struct {
     {"oom.one_screen_of_who_holds_what", LARGE},
     {"slab_cache_boot.the_manager_s_caches_then_kmalloc_s", CLASSES},
     {"kmalloc_boot.large_blocks_are_counted_from_none", LARGE},
+    {"retire.a_page_in_a_cpu_s_cache_is_free", STACKS},
+    {"sweep.caches", MAGAZINES},
     {"guard.*", SLABS},
     {"slab_fault.behind_the_last_object_of_a_slab", LAYOUT},
     {"bounds.of_pages_and_large_blocks", LAYOUT},
