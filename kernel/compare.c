@@ -161,6 +161,7 @@ struct run {
 	struct compare *c;
 	struct heap *heap;
 	u64 live, start, start_steps, clock_cost;
+	u64 last_cost; /* of the operation that has just ended */
 };
 
 static void begin(struct run *r)
@@ -173,7 +174,8 @@ static void end(struct run *r)
 {
 	u64 spent = r->c->clock() - r->start;
 
-	add_cost(&r->c->cost, spent - min_u64(spent, r->clock_cost));
+	r->last_cost = spent - min_u64(spent, r->clock_cost);
+	add_cost(&r->c->cost, r->last_cost);
 	add_cost(&r->c->steps, 1 + r->heap->steps - r->start_steps);
 }
 
@@ -197,10 +199,14 @@ static void allocate(struct run *r, struct compare_slot *s, const struct trace_o
 static bool release(struct run *r, struct compare_slot *s)
 {
 	bool whole = s->object == NULL || is_whole(r->c, s, s->size, true);
+	u64 joins = r->heap->joins;
 
 	begin(r);
 	heap_free(r->heap, s->object);
 	end(r);
+	joins = r->heap->joins - joins;
+	add_cost(joins > 0 ? &r->c->joining : &r->c->apart, r->last_cost);
+	r->c->nr_joins += joins;
 	r->live -= s->size;
 	*s = (struct compare_slot){NULL, 0};
 	return whole;

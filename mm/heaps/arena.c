@@ -54,6 +54,7 @@ extern const struct heap_design heap_explicit_lifo;
 static void unlock_central(struct arena *a, u64 flags)
 {
 	a->heap.steps = a->central->steps; /* the front itself takes none */
+	a->heap.joins = a->central->joins;
 	spin_unlock_irq(&a->lock, flags);
 }
 

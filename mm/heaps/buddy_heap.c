@@ -98,6 +98,7 @@ static void release(struct buddy_heap *h, struct header *b, unsigned order)
 		if (!buddy->is_free || buddy->order != order)
 			break;
 		remove(h, buddy);
+		h->heap.joins++;
 		if (buddy < b)
 			b = buddy;
 	}

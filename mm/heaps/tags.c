@@ -87,11 +87,13 @@ static struct tagged *release(struct tags *t, struct tagged *b, size_t size)
 
 	if (!tagged_is_used(next)) {
 		t->index->remove(t, next);
+		t->heap.joins++;
 		size += tagged_size(next);
 	}
 	if (prev_is_free(t, b)) {
 		b = prev_free(b);
 		t->index->remove(t, b);
+		t->heap.joins++;
 		size += tagged_size(b);
 	}
 	set_block(t, b, size, 0);

@@ -170,10 +170,12 @@ static struct node *release(struct tree *t, struct node *b, size_t size)
 	b->size = size;
 	if (after != NULL && end_of(b) == (u8 *)after) {
 		remove(t, after);
+		t->heap.joins++;
 		b->size += after->size;
 	}
 	if (before != NULL && end_of(before) == (u8 *)b) {
 		remove(t, before);
+		t->heap.joins++;
 		before->size += b->size;
 		b = before;
 	}

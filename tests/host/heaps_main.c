@@ -31,7 +31,7 @@ enum { STATUS_GOOD, STATUS_FAILED, STATUS_USAGE = 64 };
 
 #define HEAP_BYTES (1 * GIB)
 #define THRESHOLD (128 * KIB) /* mapped ranges from this on, as glibc does */
-#define MAX_STEPS 100000000ull
+#define MAX_STEPS 20000000ull /* a few seconds, where each block is on a page of its own */
 #define MAX_BLOCKS 100000u
 #define PICTURE_COLUMNS 360u
 #define PICTURE_ROWS 300u
@@ -243,7 +243,8 @@ static int replay(const char *trace)
 	int status = STATUS_GOOD;
 
 	printf("design ops failures cycles-p50 cycles-p99 cycles-worst steps-mean/10 steps-p99 "
-	       "steps-worst peak-live peak-footprint live used footprint stopped\n");
+	       "steps-worst peak-live peak-footprint live used footprint stopped frees joins "
+	       "joining-p50 apart-p50\n");
 	for (unsigned i = 0; i < nr_designs; i++) {
 		int err = replay_one(c, designs[i], text, length);
 
@@ -254,12 +255,15 @@ static int replay(const char *trace)
 			status = STATUS_FAILED;
 			continue;
 		}
-		printf("%s %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %d\n",
+		printf("%s %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %lu %d "
+		       "%lu %lu %lu %lu\n",
 		       designs[i]->name, c->nr_ops, c->nr_failures,
 		       compare_percentile(&c->cost, 50), compare_percentile(&c->cost, 99),
 		       c->cost.worst, compare_mean_tenths(&c->steps),
 		       compare_percentile(&c->steps, 99), c->steps.worst, c->peak_live,
-		       c->peak_footprint, c->live, c->used, c->footprint, c->stopped);
+		       c->peak_footprint, c->live, c->used, c->footprint, c->stopped,
+		       c->joining.nr + c->apart.nr, c->nr_joins,
+		       compare_percentile(&c->joining, 50), compare_percentile(&c->apart, 50));
 		fflush(stdout);
 	}
 	return status;

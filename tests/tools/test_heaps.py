@@ -29,7 +29,8 @@ def run(*arguments):
 
 def row(**changed):
     values = dict(design="x", ops=100, failures=0, cycles_p50=10, cycles_p99=20, cycles_worst=30, steps_mean=15, steps_p99=2,
-                  steps_worst=3, peak_live=50, peak_footprint=100, live=50, used=60, footprint=80, stopped=0)
+                  steps_worst=3, peak_live=50, peak_footprint=100, live=50, used=60, footprint=80, stopped=0,
+                  frees=40, joins=20, joining_p50=12, apart_p50=8)
     values.update(changed)
     return heaps.Row(**values)
 
@@ -81,6 +82,12 @@ class Words(unittest.TestCase):
         self.assertIn("12.5%", text)  # (60 - 50) / 80
         self.assertIn("25.0%", text)  # (80 - 60) / 80
         self.assertIn("too slow", heaps.row_text(row(stopped=1)))
+        self.assertEqual([heaps.steps_cell(row()), heaps.steps_cell(row(stopped=1))], ["1.5", "stopped"])
+        self.assertEqual([heaps.peak_cell(row()), heaps.peak_cell(row(peak_footprint=0)), heaps.peak_cell(row(stopped=1))],
+                         ["2.00", "-", "stopped"])
+        self.assertEqual(heaps.joins_text(row()).split(), ["50", "12", "8"])
+        self.assertEqual(heaps.joins_text(row(joins=0)).split(), ["-", "-", "8"])
+        self.assertEqual(heaps.joins_text(row(joins=0, frees=0)).split(), ["-", "-", "-"])
 
     def test_every_design_of_its_own_has_two_bugs(self):
         found = heaps.read_mutants(heaps.MUTANTS)

@@ -34,6 +34,9 @@ struct compare {
 
 	/* --- the results --- */
 	struct compare_costs cost, steps; /* by the clock; steps: 1 + what the heap counted */
+	struct compare_costs joining,
+	    apart;    /* by the clock: frees that joined free blocks, or none */
+	u64 nr_joins; /* how many blocks they joined */
 	u64 nr_ops, nr_failures;
 	u64 peak_live, peak_footprint; /* bytes; both at their highest */
 	u64 live, used, footprint;     /* when live was highest: asked for; in used blocks; held */

@@ -71,6 +71,7 @@ struct heap {
 	struct region *region;
 	struct heap_options options;
 	u64 steps; /* blocks, nodes, words looked at, ever: besides the operation itself */
+	u64 joins; /* free blocks that became part of a free neighbour, ever */
 };
 
 /* Every design, in reading order; ends with NULL. heap_design_find() gives NULL for other names. */
