@@ -38,7 +38,7 @@ static const struct breakage {
     {"implicit_first",
      "tags T3: two free blocks lie side by side",
      {{2, -1, FLIP, 1}, {2, 14, FLIP, 1}}},
-    {"implicit_first", "implicit I1: a free block lies below the lowest", {{STATE, 5, FLIP, 16}}},
+    {"implicit_first", "implicit I1: a free block lies below the lowest", {{STATE, 5, SET, ~0ull}}},
     {"implicit_next", "implicit I1: a search would begin inside a block", {{STATE, 6, FLIP, 16}}},
     {"explicit_footless", "tags T2: a footer differs from its tag", {{1, 12, FLIP, 16}}},
     {"explicit_footless", "tags T4: PREV_USED is wrong", {{2, -1, FLIP, 2}}},
