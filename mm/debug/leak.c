@@ -59,10 +59,11 @@ static void mark_object(struct leak_scan *s, struct slab *slab, u64 address)
 {
 	struct kmem_cache *c = slab->cache;
 	u64 index = (address - slab->base) / c->stride;
-	u16 *tag = &slab->tag[index];
+	u16 *tag;
 
 	if (address < slab->base || index >= c->nr_objects || (c->flags & SLAB_INTERNAL))
 		return;
+	tag = &slab->tag[index];
 	if (*tag < TAG_FIRST_SITE || (*tag & MARK))
 		return;
 	*tag |= MARK;

@@ -6,6 +6,7 @@
 #include <mm/mm.h>
 
 #include "tests/misuse/misuse.h"
+#include "tests/model/plain_cache.h"
 
 #define FREELIST "nothing but two in a row (SLAB_FREELIST_HARDENED); slab_debug=F, KASAN"
 #define INVALID "nothing: the free list is corrupted; slab_debug=F, KASAN"
@@ -182,7 +183,7 @@ MISUSE(kfree_of_a_freed_page, "kfree() of an address in a freed page", TIER_RELE
 MISUSE(kfree_never_allocated, "free of an object that was never allocated", TIER_RELEASE,
        "at the free", "nothing: it is handed out twice; slab_debug=F, KASAN")
 {
-	struct kmem_cache *c = must(kmem_cache_create("planted", 120, 0, SLAB_NO_MAGAZINE, NULL));
+	struct kmem_cache *c = must(plain_cache_create("planted", 120, 0, SLAB_NO_MAGAZINE));
 	char *p = must(kmem_cache_alloc(c, GFP_KERNEL));
 
 	CAUGHT(kmem_cache_free(c, p + 120), "slab: double free object=%p cache=planted", p + 120);
@@ -302,7 +303,7 @@ MISUSE(alloc_after_destroy, "allocation from a destroyed cache", TIER_RELEASE, "
 MISUSE(free_bits_damaged, "a slab's free bits damaged", TIER_RELEASE, "at the next refill",
        "nothing: its free list lies in the objects; SLAB_FREELIST_HARDENED hides the links")
 {
-	struct kmem_cache *c = must(kmem_cache_create("planted", 120, 0, SLAB_NO_MAGAZINE, NULL));
+	struct kmem_cache *c = must(plain_cache_create("planted", 120, 0, SLAB_NO_MAGAZINE));
 	char *p = must(kmem_cache_alloc(c, GFP_KERNEL));
 	struct slab *s = slab_of(p);
 

@@ -114,14 +114,14 @@ TEST(debug_page, zeros_on_alloc_and_on_free)
 	EXPECT_NULL(mem_find_other(p, 0, BYTES));
 	memset(p, 1, BYTES);
 	free_pages(page, ORDER);
-	EXPECT_EQ(p[BYTES - 1], 1);
+	EXPECT_EQ(mark_read(p + BYTES - 1), 1);
 	end();
 	begin(NULL, false, true);
 	page = must_take();
 	p = page_address(page);
 	memset(p, 1, BYTES);
 	free_pages(page, ORDER);
-	EXPECT_NULL(mem_find_other(p, 0, BYTES));
+	EXPECT_NULL(mark_find_other(p, 0, BYTES));
 	end();
 }
 

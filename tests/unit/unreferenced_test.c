@@ -7,6 +7,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
+#include "tests/model/plain_cache.h"
 
 static void *root[4];
 static struct leak_report before, now;
@@ -140,7 +141,7 @@ static void expect_not_found_beside(void *p, void *beside_p, void *large, void *
 
 TEST(unreferenced, any_address_inside_leads_to_it_and_none_beside)
 {
-	struct kmem_cache *c = kmem_cache_create("test", 64, 64, 0, NULL);
+	struct kmem_cache *c = plain_cache_create("test", 64, 64, 0);
 	char *p, *large;
 
 	ASSERT_NOT_NULL(c);
