@@ -58,6 +58,25 @@ static u32 red_zone(void)
 	return PLATFORM_RED_ZONE != 0 ? slab_red_zone : 0;
 }
 
+/* Where a sanitizer looks, everyone's objects wait before they are used again. */
+static bool wants_quarantine(const struct kmem_cache *c)
+{
+	if (c->debug != 0 || c->flags & (SLAB_INTERNAL | SLAB_NO_DEBUG))
+		return c->debug & DEBUG_QUARANTINE;
+	return PLATFORM_POISONS && red_zone() != 0;
+}
+
+/* All, or nothing and false: no memory. */
+static bool create_parts(struct kmem_cache *c)
+{
+	if (wants_quarantine(c) && !quarantine_create(c))
+		return false;
+	if (c->debug != 0 || c->flags & SLAB_NO_MAGAZINE || cpu_objects_create(c))
+		return true;
+	quarantine_destroy(c);
+	return false;
+}
+
 int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags,
                 void (*ctor)(void *))
 {
@@ -79,9 +98,7 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 		return -EINVAL;
 	slab_set_grades(c);
 	c->cpu = c->hot = cpu_objects_none;
-	if (c->debug != 0)
-		return slab_debug_create(c) ? 0 : -ENOMEM;
-	return flags & SLAB_NO_MAGAZINE || cpu_objects_create(c) ? 0 : -ENOMEM;
+	return create_parts(c) ? 0 : -ENOMEM;
 }
 
 /* Where the fast ways in look from now on. The list's lock is held, or nobody has the cache yet. */
@@ -246,7 +263,7 @@ int kmem_cache_destroy(struct kmem_cache *c)
 	end_claim(c, true);
 	cpu_objects_destroy(c);
 	guard_forget_cache(c);
-	slab_debug_destroy(c);
+	quarantine_destroy(c);
 	c->magic = 0;
 	kmem_cache_free(&cache_cache, c);
 	return 0;

@@ -83,7 +83,7 @@ __noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size
 			return object;
 		}
 		slab_pay_for_growth(c);
-		if (!slab_grow(c, gfp))
+		if (!slab_grow(c, gfp) && !(PLATFORM_POISONS && quarantine_drain(c)))
 			return NULL;
 	}
 }
@@ -176,42 +176,48 @@ static u16 *slab_tag_of(struct slab *s, const void *address)
 	                                                                      : NULL;
 }
 
-__noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *object)
+/* A free object, to a magazine or where there is room. */
+static void put_away(struct kmem_cache *c, struct magazine_slot slot)
 {
 	struct list surplus = LIST_INIT(surplus);
+	u64 flags = irq_save();
+	struct cpu_objects *o = cpu_objects_here(c->cpu);
+	bool has_room = cpu_objects_make_room(c, o, &surplus);
+
+	if (has_room)
+		push(o, slot.object, slot.tag);
+	irq_restore(flags);
+	if (!has_room)
+		slab_put_bare(c, slot);
+	slab_release(c, &surplus);
+}
+
+__noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *object)
+{
 	struct slab *s = slab_of(object);
-	u16 *tag = s != NULL ? slab_tag_of(s, object) : NULL;
-	struct cpu_objects *o;
-	bool has_room;
-	u64 flags;
+	struct magazine_slot slot = {object, s != NULL ? slab_tag_of(s, object) : NULL};
 
 	if (guard_owns(object)) {
 		guard_free(who, c, object);
 		return;
 	}
-	if (tag == NULL || (c != NULL ? s->cache != c : (s->cache->flags & SLAB_INTERNAL) != 0))
+	if (slot.tag == NULL ||
+	    (c != NULL ? s->cache != c : (s->cache->flags & SLAB_INTERNAL) != 0))
 		slab_bad_free(who, c, object);
 	c = s->cache;
 	if (unlikely(c->debug != 0)) {
 		slab_debug_free(who, s, object);
 		return;
 	}
-	if (!retire(tag))
+	if (!retire(slot.tag))
 		slab_bad_free(who, c, object);
 	if (c->flags & SLAB_ZERO_ON_FREE) {
 		platform_unpoison(object, c->size);
 		memset(object, 0, c->size);
 	}
 	platform_poison(object, c->size);
-	flags = irq_save();
-	o = cpu_objects_here(c->cpu);
-	has_room = cpu_objects_make_room(c, o, &surplus);
-	if (has_room)
-		push(o, object, tag);
-	irq_restore(flags);
-	if (!has_room)
-		slab_put_bare(c, (struct magazine_slot){object, tag});
-	slab_release(c, &surplus);
+	if (!PLATFORM_POISONS || quarantine_pass(c, &slot))
+		put_away(c, slot);
 }
 
 static __noinline void cache_free_slowly(struct kmem_cache *c, void *object)

@@ -342,8 +342,7 @@ void depot_give_back(struct kmem_cache *c)
 
 void magazine_flush(struct kmem_cache *c, bool all_cpus)
 {
-	if (c->debug != 0)
-		(void)slab_debug_drain(c);
+	(void)quarantine_drain(c);
 	if (c->capacity == 0)
 		return;
 	if (!all_cpus)

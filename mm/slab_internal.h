@@ -133,7 +133,7 @@ struct kmem_cache {
 	u32 list_at[NR_SLAB_LISTS + 1];   /* C: free objects from which on slabs[i] is right */
 	u64 nr_slabs, nr_empty;           /* L */
 	u64 nr_free;                      /* L: objects in slabs, the sum of their nr_free */
-	struct quarantine *quarantine;    /* C; L what it holds. NULL: none */
+	struct quarantine *quarantine;    /* C; L what it holds. NULL: none. debug/quarantine.c */
 	u64 random;                       /* L: its next choice among free objects; 0: none */
 	struct depot depot;               /* L */
 	struct list link; /* the list of caches; this and the next two under its lock */
@@ -173,8 +173,8 @@ static __always_inline struct slab *slab_of(const void *address)
 	return likely(page != NULL && page->type == PAGE_SLAB) ? page->slab : NULL;
 }
 
-/* Bytes between two objects, at least, of caches that are made from now on. C, but for tests of
- * layouts, and only there where a sanitizer looks. */
+/* Bytes between two objects, at least, of caches that are made from now on; those of 0 have no
+ * quarantine either. C, but for tests of layouts, and only there where a sanitizer looks. */
 extern u32 slab_red_zone;
 
 /* --- slab_layout.c --- */
@@ -262,7 +262,10 @@ struct cpu_objects *cpu_objects_of(const struct kmem_cache *c, unsigned context)
 /* Where the fast way puts what is freed: where a longer way is right, the one that is full. */
 static inline struct cpu_objects *cpu_objects_for_free(const struct kmem_cache *c)
 {
-	return c->flags & SLAB_ZERO_ON_FREE ? cpu_objects_none : c->cpu;
+	bool is_longer =
+	    c->flags & SLAB_ZERO_ON_FREE || (PLATFORM_POISONS && c->quarantine != NULL);
+
+	return is_longer ? cpu_objects_none : c->cpu;
 }
 
 /* How many objects it holds, the spare's included. */
@@ -387,10 +390,6 @@ static inline struct object_debug *slab_object_debug(const struct kmem_cache *c,
 	return (struct object_debug *)((char *)s + c->debug_offset) + index;
 }
 
-/* Fits the cache for its letters; false: no memory. And the end. */
-bool slab_debug_create(struct kmem_cache *c);
-void slab_debug_destroy(struct kmem_cache *c);
-
 /* Instead of slab_alloc_slowly() and the rest of slab_free_slowly(). size: what was asked for, 0
  * for what the call site says, or else the cache's. The object starts at the address. */
 void *slab_debug_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size, unsigned node);
@@ -403,9 +402,6 @@ void slab_debug_leave(struct kmem_cache *c, struct slab *s);
 /* The bytes of a live object that may be used; and another number of them, in the same slot. */
 size_t slab_debug_size(struct slab *s, const void *object);
 void slab_debug_resize(struct slab *s, void *object, size_t size);
-
-/* Gives what waits back to the slabs. False: nothing waited. No lock held. */
-bool slab_debug_drain(struct kmem_cache *c);
 
 /* NULL, or "D1: …". L */
 const char *slab_debug_check_locked(struct kmem_cache *c);
@@ -456,8 +452,18 @@ struct quarantine {
 	struct magazine_slot slot[QUARANTINE_SLOTS];
 };
 
-bool quarantine_create(struct kmem_cache *c);
+/* No cache's objects wait while it is set: for tests of what is reused, and when. */
+extern bool quarantine_is_paused;
+
+bool quarantine_create(struct kmem_cache *c); /* false: no memory */
 void quarantine_destroy(struct kmem_cache *c);
+
+/* Gives all that waits back to the slabs: false when nothing did. No lock held. */
+bool quarantine_drain(struct kmem_cache *c);
+
+/* A freed object of a cache without debugging. False: it waits. True: *slot, this one or another,
+ * has waited long enough. No lock held. */
+bool quarantine_pass(struct kmem_cache *c, struct magazine_slot *slot);
 
 /* Puts one in and takes the oldest out: false when there is room enough without. */
 bool quarantine_exchange(struct quarantine *q, struct magazine_slot in, struct magazine_slot *out);

@@ -285,7 +285,7 @@ static bool grow(struct kmem_cache *c, gfp_t gfp, struct request *r)
 	slab_pay_for_growth(c);
 	if (r->node == ANY_NODE ? slab_grow(c, gfp) : slab_grow_on(c, gfp, &r->node))
 		return true;
-	if (slab_debug_drain(c))
+	if (quarantine_drain(c))
 		return true;
 	if (r->node == ANY_NODE)
 		return false;
@@ -357,20 +357,6 @@ void slab_debug_free(const char *who, struct slab *s, void *object)
 	slab_release(c, &surplus);
 }
 
-bool slab_debug_drain(struct kmem_cache *c)
-{
-	struct magazine_slot slot;
-	bool drained = false;
-	u64 flags = spin_lock_irq(&c->lock);
-
-	while (c->quarantine != NULL && quarantine_take(c->quarantine, &slot)) {
-		slab_put_locked(c, &slot, 1);
-		drained = true;
-	}
-	spin_unlock_irq(&c->lock, flags);
-	return drained;
-}
-
 /* --- sizes --- */
 
 size_t slab_debug_size(struct slab *s, const void *object)
@@ -396,17 +382,4 @@ void slab_debug_resize(struct slab *s, void *object, size_t size)
 	spin_unlock_irq(&c->lock, flags);
 	if (d.found)
 		report_damage(&d);
-}
-
-/* --- caches --- */
-
-bool slab_debug_create(struct kmem_cache *c)
-{
-	return !(c->debug & DEBUG_QUARANTINE) || quarantine_create(c);
-}
-
-void slab_debug_destroy(struct kmem_cache *c)
-{
-	if (c->quarantine != NULL)
-		quarantine_destroy(c);
 }

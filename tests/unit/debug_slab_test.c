@@ -348,7 +348,7 @@ TEST(debug_slab, Q_counts_as_cached_and_is_emptied_by_shrinking)
 TEST(debug_slab, Q_holds_less_of_large_objects)
 {
 	begin_with("Q", 64 * KIB, 0, 0, NULL);
-	EXPECT_EQ(c->quarantine->limit, 4);
+	EXPECT_EQ(c->quarantine->limit, 256 * KIB / c->stride);
 	end();
 	begin_with("Q", SLAB_MAX_SIZE, 0, 0, NULL);
 	EXPECT_EQ(c->quarantine->limit, 1);

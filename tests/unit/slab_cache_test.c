@@ -294,7 +294,7 @@ TEST(slab_cache, no_memory_for_the_contexts_of_a_cache)
 	spare = kmem_cache_create("spare", 64, 0, 0, NULL);
 	EXPECT_NULL(spare);
 	EXPECT_EQ(live_in(caches), live);
-	spare = kmem_cache_create("spare", 64, 0, SLAB_NO_MAGAZINE, NULL); /* needs none */
+	spare = plain_cache_create("spare", 64, 0, SLAB_NO_MAGAZINE); /* needs none */
 	EXPECT_NOT_NULL(spare);
 	while (n-- > 0) {
 		platform_unpoison(arrays[n], cpu_objects_cache.size);

@@ -19,11 +19,16 @@ static struct kmem_cache c;
 static struct magazine_slot slots[MAX_OBJECTS];
 static u32 n; /* objects a slab */
 
-static void open_with(size_t size, void (*ctor)(void *))
+static void setup(size_t size, unsigned flags, void (*ctor)(void *))
 {
 	slab_red_zone = 0; /* what is counted here are strides of its size */
-	ASSERT_EQ(cache_setup(&c, "lists", size, 0, ALONE, ctor), 0);
+	ASSERT_EQ(cache_setup(&c, "lists", size, 0, flags, ctor), 0);
 	slab_red_zone = PLATFORM_RED_ZONE;
+}
+
+static void open_with(size_t size, void (*ctor)(void *))
+{
+	setup(size, ALONE, ctor);
 	n = c.nr_objects;
 	ASSERT_LE(n, MAX_OBJECTS);
 }
@@ -447,7 +452,7 @@ TEST(slab_lists, no_memory_for_the_record)
 	struct page *block;
 	u32 nr = 0;
 
-	ASSERT_EQ(cache_setup(&c, "lists", 256, 0, SLAB_NO_MAGAZINE, NULL), 0);
+	setup(256, SLAB_NO_MAGAZINE, NULL);
 	ASSERT_EQ(c.nr_pages, 4);
 	from = c.record_cache;
 	block = take_all_but(2);
