@@ -121,7 +121,7 @@ KASAN_CFLAGS_clang := $(addprefix -mllvm ,-asan-mapping-offset=0xdffffc000000000
 	-asan-instrumentation-with-call-threshold=0 -asan-globals=1 -asan-stack=1 -asan-instrument-dynamic-allocas=1)
 # Where an inline function ends inside one that is not instrumented, gcc 12 poisons its variables and never allows them.
 KASAN_SCOPES = -f$(if $(and $(filter gcc,$(CC_NAME)),$(filter mm/% kernel/main.c,$1)),no-)sanitize-address-use-after-scope
-SANITIZERS := kernel/kasan%.c kernel/ubsan.c tests/kernel/kasan%_test.c
+SANITIZERS := kernel/kasan%.c kernel/ubsan.c tests/kernel/kasan%_test.c tests/misuse/kernel/kasan%_misuse.c
 sanitize_kernel = $(if $(filter kasan,$(CONFIG)),$(if $(filter kernel/kasan%.c kernel/ubsan.c,$1),,-fsanitize=kernel-address \
 	$(KASAN_CFLAGS_$(CC_NAME)) $(call KASAN_SCOPES,$1) $(UBSAN_CFLAGS)))
 # No -g: NASM's DWARF confuses gdb where a file has several code sections, and the labels are there without it.

@@ -1,40 +1,14 @@
 /*
- * The address sanitizer on what is no allocation: globals, the stack; strings, bits and atomic
- * operations; the line and what it must not be confused by. And undefined behaviour
- * (kernel/ubsan.c).
+ * The address sanitizer on the stack, and what it must not be confused by; vmalloc areas that
+ * other CPUs use; all of undefined behaviour (kernel/ubsan.c). One bug of each class is in
+ * tests/misuse/kernel/.
  */
 #include "tests/kernel/kasan_test.h"
 
 #include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/trap.h>
-#include <lib/bitmap.h>
 #include <mm/mm.h>
-
-/* --- globals --- */
-
-static u8 before[10], middle[13], after[10];
-static const u8 constant[5] = {1, 2, 3, 4, 5};
-
-TEST(kasan_global, out_of_bounds)
-{
-	u8 *p = hide(middle);
-
-	(void)hide(before);
-	(void)hide(after);
-	write_byte(p + 12);
-	EXPECT_REPORT("global-out-of-bounds", "write", 1, p + 13, write_byte(p + 13));
-	EXPECT_REPORT("global-out-of-bounds", "read", 1, p + 16, read_byte(p + 16));
-	EXPECT_REPORT("global-out-of-bounds", "read", 1, p - 1, read_byte(p - 1));
-}
-
-TEST(kasan_global, constants)
-{
-	u8 *p = hide((void *)constant);
-
-	read_byte(p + 4);
-	EXPECT_REPORT("global-out-of-bounds", "read", 1, p + 5, read_byte(p + 5));
-}
 
 /* --- the stack --- */
 
@@ -71,23 +45,6 @@ TEST(kasan_stack, variable_length_arrays)
 		EXPECT_PANIC("KASAN: alloca-out-of-bounds", alloca_misuse(hide_size(n), (long)n));
 		EXPECT_PANIC("KASAN: alloca-out-of-bounds", alloca_misuse(hide_size(n), -1));
 	}
-}
-
-static __noinline void use_after_scope(void)
-{
-	u8 *p;
-
-	{
-		u8 array[10] = {0};
-
-		p = hide(array);
-	}
-	write_byte(p);
-}
-
-TEST(kasan_stack, use_after_scope)
-{
-	EXPECT_PANIC("KASAN: stack-use-after-scope in use_after_scope", use_after_scope());
 }
 
 static __noinline void end_deep(unsigned depth)
@@ -140,64 +97,6 @@ TEST(kasan_stack, legal_in_threads_on_stacks_of_others)
 		ASSERT_NOT_NULL(t);
 		thread_join(t);
 	}
-}
-
-/* --- strings --- */
-
-TEST(kasan, strings)
-{
-	char *p = (char *)must_kmalloc(24), *q = (char *)must_kmalloc(24);
-
-	memset(p, 'a', hide_size(24));
-	str_copy(q, "a", 24);
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)strlen(hide(p)));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)strchr(hide(p), 'b'));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)strnlen(hide(p), 25));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)strstr(hide(p), "b"));
-	EXPECT_EQ(strnlen(hide(p), 24), 24);
-	EXPECT_NE(strcmp(hide(p), hide(q)), 0);
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)str_copy(hide(q), hide(p), 24));
-	kfree(p);
-	EXPECT_PANIC("KASAN: slab-use-after-free", (void)strcmp(hide(p), hide(q)));
-	EXPECT_PANIC("KASAN: slab-use-after-free", (void)strncmp(hide(q), hide(p), 3));
-	EXPECT_PANIC("KASAN: slab-use-after-free", (void)strlen(hide(p)));
-	EXPECT_PANIC("KASAN: slab-use-after-free", (void)mem_find_other(hide(p), 'a', 24));
-	EXPECT_PANIC("KASAN: slab-use-after-free", (void)kstrdup(hide(p), GFP_KERNEL));
-	kfree(q);
-}
-
-/* --- bits and atomic operations --- */
-
-TEST(kasan, bits)
-{
-	u64 *map = (u64 *)must_kmalloc(16);
-
-	map[0] = map[1] = 0;
-	bitmap_set(map, 127);
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", bitmap_set(map, hide_size(128)));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", bitmap_clear(map, hide_size(130)));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)bitmap_count(map, hide_size(129)));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", bitmap_zero(map, hide_size(200)));
-	kfree(map);
-	EXPECT_PANIC("KASAN: slab-use-after-free", bitmap_set(map, 0));
-}
-
-TEST(kasan, atomic_operations)
-{
-	u32 *p = (u32 *)must_kmalloc(8), *bad = hide(p + 2), expected = 0;
-
-	*p = 0;
-	__atomic_add_fetch(p, 1, __ATOMIC_RELAXED);
-	EXPECT_REPORT("slab-out-of-bounds", "write", 4, bad,
-	              __atomic_add_fetch(bad, 1, __ATOMIC_RELAXED));
-	EXPECT_REPORT("slab-out-of-bounds", "write", 4, bad,
-	              __atomic_store_n(bad, 1, __ATOMIC_RELEASE));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", __atomic_exchange_n(bad, 1, __ATOMIC_RELAXED));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds",
-	             __atomic_compare_exchange_n(bad, &expected, 1, false, __ATOMIC_RELAXED,
-	                                         __ATOMIC_RELAXED));
-	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)__atomic_load_n(bad, __ATOMIC_ACQUIRE));
-	kfree(p);
 }
 
 /* --- other CPUs --- */

@@ -17,7 +17,14 @@ static struct {
 /* slab_debug= and kfence= are turned on by the bugs themselves. */
 unsigned misuse_tiers(void)
 {
-	return TIER_RELEASE | TIER_BOOT | TIER_SAMPLED | TIER_ASKED | TIER_HARDENED;
+	const unsigned everywhere =
+	    TIER_RELEASE | TIER_BOOT | TIER_SAMPLED | TIER_ASKED | TIER_HARDENED;
+
+#ifdef CONFIG_KASAN
+	return everywhere | TIER_KASAN;
+#else
+	return everywhere;
+#endif
 }
 
 static const char *tier_names(char buf[32], unsigned tiers)
@@ -54,13 +61,18 @@ void misuse_end(void)
 		test_fail(__FILE__, __LINE__, "nothing was planted");
 }
 
+void misuse_row(const char *fmt)
+{
+	if (now.nr_lines++ == 0)
+		print_row(now.row, fmt);
+}
+
 const char *misuse_expect(const char *fmt, ...)
 {
 	static char line[192];
 	va_list args;
 
-	if (now.nr_lines++ == 0)
-		print_row(now.row, fmt);
+	misuse_row(fmt);
 	va_start(args, fmt);
 	vformat_buf(line, sizeof(line), fmt, args);
 	va_end(args);

@@ -59,6 +59,9 @@ unsigned misuse_tiers(void);
 bool misuse_begin(const struct misuse *row);
 void misuse_end(void);
 
+/* How the table shows the line, where none of those to come is it whole. */
+void misuse_row(const char *fmt);
+
 /* The line to come, whole or a part; and that it did. */
 const char *misuse_expect(const char *fmt, ...) __printf(1, 2);
 
