@@ -118,9 +118,10 @@ UBSAN_CFLAGS := -fsanitize=undefined -fno-sanitize=null -fno-sanitize-recover=un
 KASAN_CFLAGS_gcc := -fasan-shadow-offset=0xdffffc0000000000 --param asan-instrumentation-with-call-threshold=0 \
 	--param asan-globals=1 --param asan-stack=1 --param asan-instrument-allocas=1
 KASAN_CFLAGS_clang := $(addprefix -mllvm ,-asan-mapping-offset=0xdffffc0000000000 \
-	-asan-instrumentation-with-call-threshold=0 -asan-globals=1 -asan-stack=1 -asan-instrument-dynamic-allocas=1)
+	-asan-instrumentation-with-call-threshold=0 -asan-globals=1 -asan-stack=1 -asan-instrument-dynamic-allocas=1 \
+	-asan-use-after-scope=1)
 # Where an inline function ends inside one that is not instrumented, gcc 12 poisons its variables and never allows them.
-KASAN_SCOPES = -f$(if $(and $(filter gcc,$(CC_NAME)),$(filter mm/% kernel/main.c,$1)),no-)sanitize-address-use-after-scope
+KASAN_SCOPES = $(if $(filter gcc,$(CC_NAME)),-f$(if $(filter mm/% kernel/main.c,$1),no-)sanitize-address-use-after-scope)
 SANITIZERS := kernel/kasan%.c kernel/ubsan.c tests/kernel/kasan%_test.c tests/misuse/kernel/kasan%_misuse.c
 sanitize_kernel = $(if $(filter kasan,$(CONFIG)),$(if $(filter kernel/kasan%.c kernel/ubsan.c,$1),,-fsanitize=kernel-address \
 	$(KASAN_CFLAGS_$(CC_NAME)) $(call KASAN_SCOPES,$1) $(UBSAN_CFLAGS)))

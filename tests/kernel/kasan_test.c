@@ -80,6 +80,10 @@ TEST(kasan, memory_functions_blame_their_caller)
 	EXPECT_REPORT("slab-out-of-bounds", "write", n, p + 64, memcpy(p + 1, q, n));
 	EXPECT_REPORT("slab-out-of-bounds", "read", n, q + 64, memcpy(p, q + 1, n));
 	EXPECT_REPORT("slab-out-of-bounds", "read", n + 1, q + 64, memcmp(q, p, n + 1));
+	for (size_t size = 2; size <= 16; size *= 2)
+		EXPECT_REPORT("slab-out-of-bounds", "write", size, p + 64,
+		              memset(p + 63, 0, hide_size(size)));
+	EXPECT_PANIC("of size -2 ", memset(p, 0, hide_size((size_t)-2)));
 	kfree(q);
 	EXPECT_REPORT("slab-use-after-free", "read", n, q, memcpy(p, q, n));
 	EXPECT_PANIC("KASAN: slab-use-after-free", (void)mem_find_other(q, 'a', n));

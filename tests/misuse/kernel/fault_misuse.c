@@ -120,7 +120,7 @@ MISUSE(stack_overflow, "stack overflow", TIER_RELEASE, "at the guard page", "the
 MISUSE(vmalloc_overflow, "access past the end of a vmalloc area", TIER_RELEASE,
        "at the access, from the next page on", "the same; to the byte with KASAN")
 {
-	u8 *p = must(vmalloc(5000));
+	u8 *p = must(vmalloc(2 * PAGE_SIZE));
 
 	FAULTS(read_byte, p + 2 * PAGE_SIZE, "page fault (#PF): read of %p, not present",
 	       (void *)(p + 2 * PAGE_SIZE));
@@ -130,7 +130,7 @@ MISUSE(vmalloc_overflow, "access past the end of a vmalloc area", TIER_RELEASE,
 MISUSE(vmalloc_use_after_free, "use of a vmalloc area after vfree()", TIER_RELEASE,
        "at the access, on CPUs that have forgotten it", "the same; KASAN at once")
 {
-	u8 *p = must(vmalloc(5000));
+	u8 *p = must(vmalloc(2 * PAGE_SIZE));
 
 	vfree(p);
 	(void)vmalloc_purge();
@@ -226,7 +226,7 @@ MISUSE(page_missing, "a page that no book knows of, or in two", TIER_ASKED, "whe
 /* The last byte of all that is there, and the first of the next page. */
 LEGAL(every_byte_of_a_vmalloc_area)
 {
-	u8 *p = must(vmalloc(5000));
+	u8 *p = must(vmalloc(2 * PAGE_SIZE));
 
 	for (unsigned i = 0; i < 2 * PAGE_SIZE; i += 64)
 		p[i] = 1;

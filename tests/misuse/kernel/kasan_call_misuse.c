@@ -13,15 +13,12 @@
 
 SANITIZED(kasan_memset, "memset() past the end", "KASAN")
 {
-	static const size_t lengths[] = {2, 4, 8, 16, 666};
+	u8 *p = must_kmalloc(666);
+	size_t n = hide_size(666);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
-		size_t n = hide_size(lengths[i]);
-		u8 *p = must_kmalloc(n);
-
-		CAUGHT_AT("slab-out-of-bounds", "write of size ", p + n, memset(p + 1, 0, n));
-		kfree(p);
-	}
+	memset(p, 0, n);
+	CAUGHT_AT("slab-out-of-bounds", "write of size 666", p + 666, memset(p + 1, 0, n));
+	kfree(p);
 }
 
 SANITIZED(kasan_memcpy_to, "memcpy() to an object too small", "KASAN")
@@ -61,8 +58,8 @@ SANITIZED(kasan_negative, "memmove() or memset() of a negative size", "KASAN")
 	u8 *p = must_kmalloc(64);
 	size_t minus_2 = hide_size((size_t)-2);
 
-	CAUGHT_AS("negative-size", "write of size -2", memmove(p, p + 4, minus_2));
-	CAUGHT_AS("negative-size", "write of size -2", memset(p, 0, minus_2));
+	CAUGHT_AS("negative-size", "read", memmove(p, p + 4, minus_2));
+	CAUGHT_AS("negative-size", "write", memset(p, 0, minus_2));
 	kfree(p);
 }
 
@@ -99,7 +96,7 @@ SANITIZED(kasan_bits, "bits of a bitmap behind its end, one and many", "KASAN")
 
 	map[0] = map[1] = 0;
 	bitmap_set(map, 127);
-	CAUGHT_AS("slab-out-of-bounds", "read of size 8", bitmap_set(map, hide_size(128)));
+	CAUGHT_AS("slab-out-of-bounds", "read", bitmap_set(map, hide_size(128)));
 	EXPECT_PANIC("KASAN: slab-out-of-bounds", bitmap_clear(map, hide_size(130)));
 	EXPECT_PANIC("KASAN: slab-out-of-bounds", (void)bitmap_count(map, hide_size(129)));
 	EXPECT_PANIC("KASAN: slab-out-of-bounds", bitmap_zero(map, hide_size(200)));

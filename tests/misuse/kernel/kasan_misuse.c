@@ -104,7 +104,7 @@ SANITIZED(kasan_wide, "16 bytes written to an object of 13", "KASAN")
 {
 	struct wide *from = (void *)must_kmalloc(16), *to = (void *)must_kmalloc(13);
 
-	CAUGHT_AS("slab-out-of-bounds", "write of size", copy_wide(to, from));
+	CAUGHT_AS("slab-out-of-bounds", "write", copy_wide(to, from));
 	kfree(to);
 	kfree(from);
 }
@@ -151,7 +151,7 @@ SANITIZED(kasan_freed_wide, "16 bytes copied from a freed object", "KASAN")
 	struct wide *from = (void *)must_kmalloc(16), *to = (void *)must_kmalloc(16);
 
 	kfree(from);
-	CAUGHT_AS("slab-use-after-free", "read of size", copy_wide(to, from));
+	CAUGHT_AS("slab-use-after-free", "read", copy_wide(to, from));
 	kfree(to);
 }
 

@@ -20,12 +20,12 @@
 		EXPECT_PANIC(text_, __VA_ARGS__);                                    \
 	} while (0)
 
-/* The same where the address is not the test's to know. */
-#define CAUGHT_AS(kind, access, ...)                                   \
-	do {                                                           \
-		misuse_row("KASAN: " kind " in %s: " access " at %p"); \
-		EXPECT_PANIC("KASAN: " kind " in ", __VA_ARGS__);      \
-		EXPECT_PANIC(access " at ", __VA_ARGS__);              \
+/* The same where the size or the address is not the test's to know. */
+#define CAUGHT_AS(kind, access, ...)                                               \
+	do {                                                                       \
+		misuse_row("KASAN: " kind " in %s: " access " of size %lu at %p"); \
+		EXPECT_PANIC("KASAN: " kind " in ", __VA_ARGS__);                  \
+		EXPECT_PANIC(access " of size ", __VA_ARGS__);                     \
 	} while (0)
 
 #define SANITIZED(name, bug, linux_text) MISUSE(name, bug, TIER_KASAN, "at the access", linux_text)

@@ -146,8 +146,8 @@ SANITIZED(kasan_stack, "write behind or before a variable on the stack", "KASAN"
 {
 	misuse_array(0);
 	misuse_array(9);
-	CAUGHT_AS("stack-out-of-bounds", "write of size 1", misuse_array(10));
-	CAUGHT_AS("stack-out-of-bounds", "write of size 1", misuse_array(-1));
+	CAUGHT_AS("stack-out-of-bounds", "write", misuse_array(10));
+	CAUGHT_AS("stack-out-of-bounds", "write", misuse_array(-1));
 }
 
 static __noinline void misuse_alloca(size_t n, long offset)
@@ -160,12 +160,12 @@ static __noinline void misuse_alloca(size_t n, long offset)
 
 SANITIZED(kasan_alloca_right, "write behind an array of variable length", "KASAN")
 {
-	CAUGHT_AS("alloca-out-of-bounds", "write of size 1", misuse_alloca(hide_size(13), 13));
+	CAUGHT_AS("alloca-out-of-bounds", "write", misuse_alloca(hide_size(13), 13));
 }
 
 SANITIZED(kasan_alloca_left, "write before an array of variable length", "KASAN")
 {
-	CAUGHT_AS("alloca-out-of-bounds", "write of size 1", misuse_alloca(hide_size(13), -1));
+	CAUGHT_AS("alloca-out-of-bounds", "write", misuse_alloca(hide_size(13), -1));
 }
 
 static __noinline void use_after_scope(void)
@@ -182,7 +182,7 @@ static __noinline void use_after_scope(void)
 
 SANITIZED(kasan_scope, "write to a variable whose block has ended", "KASAN (gcc, clang's option)")
 {
-	CAUGHT_AS("stack-use-after-scope", "write of size 1", use_after_scope());
+	CAUGHT_AS("stack-use-after-scope", "write", use_after_scope());
 }
 
 /* --- behaviour that C does not define --- */
