@@ -345,12 +345,16 @@ test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=,
 		--append '$(strip $(TEST_ARGS))'
 
 # The table in docs/debugging.md is what these runs print.
-misuse: $H/tests-$(HOSTCC_NAME) $K/strata32.elf ## plant every bug of tests/misuse/, host and kernel; writes the table in docs/debugging.md
+misuse: $H/tests-$(HOSTCC_NAME) $K/strata32.elf ## plant every bug of tests/misuse/, host, kernel and kasan; writes the table in docs/debugging.md
+	+@$(AGAIN) $(JOBS) CONFIG=kasan kernel
 	@mkdir -p $(BUILD)/misuse
 	@$< --filter 'misuse,legal' > $(BUILD)/misuse/host || { grep '^not ok\|^#' $(BUILD)/misuse/host; exit 1; }
 	@$(RUN_QEMU) --expect test --timeout $(TIMEOUT) $(MACHINE) --kernel $K/strata32.elf \
 		--append 'test=misuse,legal' > $(BUILD)/misuse/kernel || { tail -20 $(BUILD)/misuse/kernel; exit 1; }
-	@$(PYTHON) tools/misuse-table --host $(BUILD)/misuse/host --kernel $(BUILD)/misuse/kernel --page docs/debugging.md
+	@$(RUN_QEMU) --expect test --timeout $(TIMEOUT) $(MACHINE) --kernel $(BUILD)/kasan/strata32.elf \
+		--append 'test=misuse,legal' > $(BUILD)/misuse/kasan || { tail -20 $(BUILD)/misuse/kasan; exit 1; }
+	@$(PYTHON) tools/misuse-table --host $(BUILD)/misuse/host --kernel $(BUILD)/misuse/kernel \
+		--kasan $(BUILD)/misuse/kasan --page docs/debugging.md
 
 test-boot: $K/strata32.elf $(BUILD)/strata-test.iso $(BUILD)/strata-bochs.iso ## the boot matrix: direct, BIOS, UEFI, Bochs; CPUs; memory sizes
 	@$(PYTHON) tools/boot-matrix --qemu $(QEMU) --kernel $< --iso $(BUILD)/strata-test.iso --bochs-iso $(BUILD)/strata-bochs.iso \

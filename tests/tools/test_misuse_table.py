@@ -42,6 +42,19 @@ class MisuseTable(unittest.TestCase):
         self.assertIn("host: misuse.code was not caught", result.stderr)
         self.assertEqual(page, PAGE)
 
+    def test_what_the_sanitizers_catch_comes_behind(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kasan = Path(folder, "kasan")
+            kasan.write_text(KERNEL + ROW.format("read behind it") + "ok 4 misuse.kasan_read\n", encoding="utf-8")
+            result, page = self.run_tool(HOST, KERNEL, PAGE, "--kasan", str(kasan))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("| host, kernel, kasan | nothing |", page)
+            self.assertIn("| kasan | nothing |\n\n3 planted bugs", page)
+            kasan.write_text(KERNEL.replace("at the free", "later"), encoding="utf-8")
+            result, page = self.run_tool(HOST, KERNEL, PAGE, "--kasan", str(kasan))
+            self.assertIn("misuse.code: kernel and kasan expect different lines", result.stderr)
+            self.assertEqual(page, PAGE)
+
     def test_skipped_bugs_make_no_row(self):
         result, page = self.run_tool(kernel=HOST + "ok 3 misuse.code # SKIP no tier\n")
         self.assertEqual(result.returncode, 0, result.stderr)
