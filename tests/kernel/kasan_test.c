@@ -45,7 +45,7 @@ TEST(kasan, out_of_bounds_into_a_live_neighbour)
 /* --- krealloc --- */
 
 /* What is old of it may be touched, to the byte. */
-static void expect_exactly(u8 *p, size_t size)
+static __noinline void expect_exactly(u8 *p, size_t size)
 {
 	ASSERT_NOT_NULL(p);
 	write_byte(p);
