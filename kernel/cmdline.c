@@ -59,6 +59,8 @@ static const struct option table[] = {
      "zero all memory that is allocated (default: 0)"},
     {"init_on_free", "=0|1", NUMBER, NO_FLAG, AT(init_on_free), 0, 1,
      "zero all memory that is freed (default: 0)"},
+    {"page_red_zones", "=0|1", NUMBER, NO_FLAG, AT(page_red_zones), 0, 1,
+     "keep a page that is nobody's behind each block of pages (default: 0)"},
     {"slab_random", "", FLAG, AT(slab_random), 0, 0, 0,
      "give objects out in random order, seeded by the CPU or by seed= (default: by address)"},
     {"kmalloc_data", "", FLAG, AT(kmalloc_data), 0, 0, 0,
@@ -242,6 +244,7 @@ void cmdline_init(const struct boot_info *info)
 	options_parse(info->cmdline, info->protocol == BOOT_MULTIBOOT1, &current);
 	mm_debug_configure(current.has_slab_debug ? current.slab_debug : NULL,
 	                   current.init_on_alloc, current.init_on_free);
+	mm_debug_page_red_zones(current.page_red_zones);
 }
 
 const struct options *options(void)

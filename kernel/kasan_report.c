@@ -44,6 +44,8 @@ static const char *kind_of_value(u8 value, u64 va)
 		return "large-out-of-bounds";
 	case SHADOW_POISON + POISON_FREED_PAGE:
 		return "page-use-after-free";
+	case SHADOW_POISON + POISON_PAGE_GAP:
+		return "page-out-of-bounds";
 	case SHADOW_POISON + POISON_VMALLOC:
 		return "vmalloc-out-of-bounds";
 	case SHADOW_POISON + POISON_VFREED:
@@ -163,10 +165,9 @@ static void print_row(unsigned first)
 static void print_shadow(void)
 {
 	kprintf(
-	    "shadow, a byte for each 8 (00 all may be touched, 01-07 so many, fa free object, fb "
-	    "red zone,\nfc tail, fd free page, fe vmalloc, ff after vfree, f1-f3 stack, f8 scope, "
-	    "f9 global, "
-	    "ca cb alloca):\n");
+	    "shadow, a byte for each 8 (00 all may be touched, 01-07 so many, e0 free object, e1 "
+	    "red zone,\ne2 tail, e3 free page, e4 vmalloc, e5 after vfree, e6 between blocks of "
+	    "pages,\nf1-f3 stack, f8 scope, f9 global, ca cb alloca):\n");
 	for (unsigned i = 0; i < sizeof(last_shadow); i += ROW)
 		print_row(i);
 }

@@ -518,6 +518,22 @@ void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages)
 	head->nr_pages = nr_pages;
 }
 
+void buddy_set_apart(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages, bool is_run)
+{
+	struct page *head = &b->map[pfn], *behind = head + nr_pages;
+
+	assert(nr_pages > 0 && nr_pages < block_pages(order) && (is_run || is_pow2(nr_pages)));
+	assert(head->type == PAGE_ALLOCATED && head->order == order);
+	buddy_release_range(b, pfn + nr_pages + 1, pfn + block_pages(order));
+	/* Last, as in buddy_trim(). */
+	buddy_vouch(b, pfn + nr_pages, 0);
+	behind->head = page_head_word(PAGE_ALLOCATED, 0, b->zone);
+	head->head =
+	    page_head_word(PAGE_ALLOCATED, is_run ? ORDER_RUN : highest_bit(nr_pages), b->zone);
+	if (is_run)
+		head->nr_pages = nr_pages;
+}
+
 void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages)
 {
 	struct page *head = &b->map[pfn];

@@ -156,6 +156,16 @@ void page_debug_allocated(struct page *head, u64 nr_pages);
 void page_debug_freed(struct page *head, u64 nr_pages);
 void page_debug_forget(u64 pfn, u64 nr_pages);
 
+/* --- debug/page_gap.c: pages that are nobody's between blocks --- */
+
+/* Implies page_debug_on. */
+extern bool page_gaps_on; /* C */
+
+/* A block (nr_pages 0) or a run with a gap behind it; NULL: there is no block large enough. And,
+ * before a block is freed: verifies its gap, if it has one, and frees that. */
+struct page *page_gap_alloc(struct zone *z, unsigned order, u32 nr_pages);
+void page_gap_freed(struct page *head, u64 nr_pages);
+
 /* --- page_alloc.c --- */
 
 /* NULL, or why this is not a block of this order that a user may free. For any pointer. */

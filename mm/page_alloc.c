@@ -36,9 +36,22 @@ u64 page_alloc_failures(void)
 	return __atomic_load_n(&nr_failures, __ATOMIC_RELAXED);
 }
 
+/* With a gap behind it: debug/page_gap.c. */
+static __noinline struct page *take_with_gap(struct zone *z, gfp_t gfp, unsigned order,
+                                             u32 nr_pages)
+{
+	if (zone_spare_pages(z, gfp) >> order < 2)
+		return NULL;
+	return page_gap_alloc(z, order, nr_pages);
+}
+
 /* What is taken from one zone: a block (nr_pages 0) or a run. */
 static struct page *take(struct zone *z, gfp_t gfp, unsigned order, u32 nr_pages)
 {
+	struct page *page = unlikely(page_gaps_on) ? take_with_gap(z, gfp, order, nr_pages) : NULL;
+
+	if (page != NULL)
+		return page;
 	if (order < CPU_PAGE_ORDERS && nr_pages == 0)
 		return cpu_pages_alloc(z, gfp, order);
 	if (!zone_may_have(z, order) || zone_spare_pages(z, gfp) >> order == 0)

@@ -197,6 +197,23 @@ bool zone_free(struct zone *z, struct page *page, unsigned order)
 	return freed;
 }
 
+struct page *zone_alloc_apart(struct zone *z, unsigned order, u32 nr_pages)
+{
+	u32 pages = nr_pages != 0 ? nr_pages : 1u << order, pfn = 0;
+	unsigned whole = log2_ceil(pages + 1);
+	u64 flags = zone_lock(z);
+
+	if (whole <= MAX_ORDER)
+		pfn = buddy_alloc(&z->buddy, whole);
+	if (pfn != 0) {
+		buddy_set_apart(&z->buddy, pfn, whole, pages, nr_pages != 0);
+		count_alloc(z, 2);
+	}
+	spin_unlock_irq(&z->lock, flags);
+	watch_low(z);
+	return pfn != 0 ? pfn_to_page(pfn) : NULL;
+}
+
 struct page *zone_alloc_run(struct zone *z, u32 nr_pages)
 {
 	unsigned order = log2_ceil(nr_pages);

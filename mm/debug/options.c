@@ -125,6 +125,11 @@ void mm_debug_configure(const char *slab_debug, bool init_on_alloc, bool init_on
 	str_copy(chosen.text, slab_debug != NULL ? slab_debug : "", sizeof(chosen.text));
 }
 
+void mm_debug_page_red_zones(bool on)
+{
+	chosen.page_red_zones = on;
+}
+
 struct mm_debug_choice mm_debug_choice(void)
 {
 	return chosen;

@@ -104,6 +104,8 @@ void page_debug_freed(struct page *head, u64 nr_pages)
 {
 	u64 pfn = page_to_pfn(head);
 
+	if (page_gaps_on)
+		page_gap_freed(head, nr_pages);
 	for (u64 i = 0; i < nr_pages && (state.poison || state.zero_free); i++) {
 		mark_fill(phys_to_virt((pfn + i) << PAGE_SHIFT), fill_byte(), PAGE_SIZE);
 		set_filled(pfn + i);
@@ -127,7 +129,7 @@ static u64 highest_frame(void)
 
 void page_debug_finish(void)
 {
-	page_debug_on = false;
+	page_debug_on = page_gaps_on = false;
 	if (state.filled != NULL)
 		free_pages_exact(state.filled, bitmap_bytes(state.nr_frames));
 	memset(&state, 0, sizeof(state));
@@ -138,11 +140,12 @@ void page_debug_init(void)
 	unsigned letters = mm_debug_letters("pages");
 	u64 frames = highest_frame();
 
-	page_debug_on = false;
+	page_debug_on = page_gaps_on = false;
 	memset(&state, 0, sizeof(state));
 	state.poison = letters & DEBUG_POISON;
 	state.zero_alloc = letters & DEBUG_ZERO_ALLOC;
 	state.zero_free = letters & DEBUG_ZERO_FREE;
+	page_debug_on = page_gaps_on = mm_debug_choice().page_red_zones;
 	if (!state.poison && !state.zero_alloc && !state.zero_free)
 		return;
 	state.filled =

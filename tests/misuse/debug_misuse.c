@@ -9,6 +9,7 @@
 
 #include "tests/misuse/misuse.h"
 #include "tests/model/debugged.h"
+#include "tests/model/page_gaps.h"
 
 #define SIZE 100u
 
@@ -261,6 +262,27 @@ LEGAL(allocations_inside_a_shrinker)
 	unregister_shrinker(&shrinker);
 	EXPECT_GT(nr_inner, 0);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+MISUSE(byte_behind_pages, "one byte written behind a block of pages", TIER_BOOT,
+       "at the free (page_red_zones=1)", "nothing")
+{
+	struct page *page;
+	char *p;
+	u8 was;
+
+	page_gaps_begin();
+	page = must(alloc_pages(GFP_KERNEL, 2));
+	p = page_address(page);
+	was = plant(p + 4 * PAGE_SIZE, 0x41);
+	CAUGHT(free_pages(page, 2),
+	       "BUG: right red zone overwritten in pages: object %p+16384 (size 16384) is "
+	       "0x41, "
+	       "not 0xcc",
+	       (void *)p);
+	(void)plant(p + 4 * PAGE_SIZE, was);
+	free_pages(page, 2);
+	page_gaps_end();
 }
 
 /* With all letters what is right stays silent, to the last byte. */

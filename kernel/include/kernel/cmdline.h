@@ -21,6 +21,7 @@ struct options {
 	bool has_slab_debug;
 	char slab_debug[OPTION_TEXT_MAX];             /* mm/debug.h */
 	u64 init_on_alloc, init_on_free;              /* 0 or 1 */
+	u64 page_red_zones;                           /* 0 or 1 */
 	char fail[NR_INJECT_POINTS][OPTION_TEXT_MAX]; /* a rule (mm/inject.h); "": none */
 	char kfence[OPTION_TEXT_MAX];                 /* mm/guard.h; "": none */
 	char console[OPTION_TEXT_MAX];                /* "" is all there are */

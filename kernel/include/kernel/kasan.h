@@ -14,6 +14,7 @@
 /* A shadow byte: 0, all 8 bytes may be touched; 1 … 7, the first so many; otherwise none, because:
  */
 enum shadow_value {
+	SHADOW_POISON = 0xe0,      /* + enum poison_kind of mm/platform.h */
 	SHADOW_ALLOCA_LEFT = 0xca, /* the compiler's, by the functions that it calls */
 	SHADOW_ALLOCA_RIGHT = 0xcb,
 	SHADOW_STACK_LEFT = 0xf1, /* the compiler's, by stores */
@@ -21,7 +22,6 @@ enum shadow_value {
 	SHADOW_STACK_RIGHT = 0xf3,
 	SHADOW_STACK_SCOPE = 0xf8, /* a variable whose block has ended */
 	SHADOW_GLOBAL = 0xf9,
-	SHADOW_POISON = 0xfa, /* + enum poison_kind of mm/platform.h */
 };
 
 #ifdef CONFIG_KASAN

@@ -70,6 +70,13 @@ void buddy_trim(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages);
 void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 
 /*
+ * Cuts an allocated block of 2^order pages: its first nr_pages become a block (is_run: a run, else
+ * nr_pages is a power of two), the page behind them a block by itself, and the rest is free.
+ * nr_pages < 2^order.
+ */
+void buddy_set_apart(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages, bool is_run);
+
+/*
  * Batches, for the CPUs' caches: up to n blocks of 2^order pages, as PAGE_CACHED heads. They are
  * the pieces of larger blocks, BUDDY_BATCH_BLOCKS of those at most; of each, the highest address
  * comes first, so that a stack hands out the lowest first. Returns how many: 0 only when there is

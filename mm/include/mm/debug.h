@@ -36,11 +36,14 @@ enum debug_letter {
  */
 void mm_debug_configure(const char *slab_debug, bool init_on_alloc, bool init_on_free);
 
+/* From the next mm_init() on, pages that are nobody's lie between blocks: `page_red_zones=1`. */
+void mm_debug_page_red_zones(bool on);
+
 #define SLAB_DEBUG_TEXT_MAX 128
 
 /* All of it, to be put back: tests choose for themselves. */
 struct mm_debug_choice {
-	bool on, init_on_alloc, init_on_free;
+	bool on, init_on_alloc, init_on_free, page_red_zones;
 	char text[SLAB_DEBUG_TEXT_MAX];
 };
 struct mm_debug_choice mm_debug_choice(void);

@@ -75,8 +75,9 @@ enum poison_kind {
 	POISON_RED_ZONE,   /* around objects: never anybody's */
 	POISON_LARGE_TAIL, /* behind what was asked for, in the last page */
 	POISON_FREED_PAGE,
-	POISON_VMALLOC, /* the tail of a vmalloc area */
-	POISON_VFREED,  /* what was one */
+	POISON_VMALLOC,  /* the tail of a vmalloc area */
+	POISON_VFREED,   /* what was one */
+	POISON_PAGE_GAP, /* between blocks of pages: debug/page_gap.c */
 };
 
 /* What mm/ keeps of each thread. All zeros when it begins; it and its address are the thread's for

@@ -120,6 +120,10 @@ bool zone_free(struct zone *z, struct page *page, unsigned order);
 unsigned zone_alloc_batch(struct zone *z, unsigned order, unsigned n, struct page *pages[]);
 unsigned zone_free_batch(struct zone *z, unsigned order, unsigned n, struct page *const pages[]);
 
+/* A block (nr_pages 0) or a run, and behind it a block of one page: buddy_set_apart(). NULL: there
+ * is none so large. */
+struct page *zone_alloc_apart(struct zone *z, unsigned order, u32 nr_pages);
+
 /* Runs of any number of pages, as buddy_trim() describes. */
 struct page *zone_alloc_run(struct zone *z, u32 nr_pages);
 void zone_free_run(struct zone *z, struct page *head, u32 nr_pages);

@@ -3,6 +3,7 @@
  * and the stack; and behaviour that C does not define.
  */
 #include "tests/misuse/kernel/kasan_misuse.h"
+#include "tests/model/page_gaps.h"
 
 #include <kernel/sched.h>
 #include <mm/mm.h>
@@ -64,6 +65,24 @@ SANITIZED(kasan_page_right, "write behind a run of pages, where nobody has the n
 	write_byte(end - 1);
 	CAUGHT_AT("page-use-after-free", "write of size 1", end, write_byte(end));
 	free_pages_exact(p, 3 * PAGE_SIZE);
+}
+
+SANITIZED(kasan_page_gap, "write behind a block of pages, whoever has the next (page_red_zones=1)",
+          "nothing")
+{
+	struct page *page;
+	u8 *p, *end;
+
+	page_gaps_begin();
+	page = must(alloc_pages(GFP_KERNEL, 2));
+	p = hide(page_address(page));
+	end = p + 4 * PAGE_SIZE;
+	write_byte(end - 1);
+	CAUGHT_AT("page-out-of-bounds", "write of size 1", end, write_byte(end));
+	CAUGHT_AT("page-out-of-bounds", "read of size 1", end + PAGE_SIZE - 1,
+	          read_byte(end + PAGE_SIZE - 1));
+	free_pages(page, 2);
+	page_gaps_end();
 }
 
 /* --- vmalloc --- */
