@@ -12,38 +12,22 @@
 
 /* --- the stack --- */
 
-static __noinline void misuse_stack(long offset)
-{
-	u8 array[10] = {0}, *p = hide(array);
-
-	write_byte(p + offset);
-}
-
 /* Each in a frame of its own: a caught panic takes the red zones away from those that go on. */
 TEST(kasan_stack, out_of_bounds)
 {
-	misuse_stack(0);
-	misuse_stack(9);
-	EXPECT_PANIC("KASAN: stack-out-of-bounds in misuse_stack", misuse_stack(10));
-	EXPECT_PANIC("KASAN: stack-out-of-bounds in misuse_stack", misuse_stack(-1));
-	EXPECT_PANIC("write of size 1 ", misuse_stack(16));
-}
-
-static __noinline void alloca_misuse(size_t n, long offset)
-{
-	u8 array[n], *p = hide(array);
-
-	read_byte(p);
-	read_byte(p + n - 1);
-	write_byte(p + offset);
+	victim_array(0);
+	victim_array(9);
+	EXPECT_PANIC("KASAN: stack-out-of-bounds in victim_array", victim_array(10));
+	EXPECT_PANIC("KASAN: stack-out-of-bounds in victim_array", victim_array(-1));
+	EXPECT_PANIC("write of size 1 ", victim_array(16));
 }
 
 TEST(kasan_stack, variable_length_arrays)
 {
 	for (size_t n = 1; n < 70; n++) {
-		alloca_misuse(hide_size(n), 0);
-		EXPECT_PANIC("KASAN: alloca-out-of-bounds", alloca_misuse(hide_size(n), (long)n));
-		EXPECT_PANIC("KASAN: alloca-out-of-bounds", alloca_misuse(hide_size(n), -1));
+		victim_alloca(hide_size(n), 0);
+		EXPECT_PANIC("KASAN: alloca-out-of-bounds", victim_alloca(hide_size(n), (long)n));
+		EXPECT_PANIC("KASAN: alloca-out-of-bounds", victim_alloca(hide_size(n), -1));
 	}
 }
 

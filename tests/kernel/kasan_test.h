@@ -46,6 +46,12 @@ static inline u8 *must_kmalloc(size_t size)
 	return p;
 }
 
+/* They write so many bytes behind the start of an array of 10 bytes, of one of n, and to a variable
+ * whose block has ended. */
+void victim_array(long offset);
+void victim_alloca(size_t n, long offset);
+void victim_scope(void);
+
 /* The statement must end in this report: what is wrong, the access, its size, the first bad byte.
  */
 #define EXPECT_REPORT(kind, access, length, address, ...)                                      \

@@ -154,54 +154,27 @@ SANITIZED(kasan_constant, "read behind a constant", "KASAN")
 
 /* --- the stack: in frames of their own, whose red zones a caught panic takes away --- */
 
-static __noinline void misuse_array(long offset)
-{
-	u8 array[10] = {0}, *p = hide(array);
-
-	write_byte(p + offset);
-}
-
 SANITIZED(kasan_stack, "write behind or before a variable on the stack", "KASAN")
 {
-	misuse_array(0);
-	misuse_array(9);
-	CAUGHT_AS("stack-out-of-bounds", "write", misuse_array(10));
-	CAUGHT_AS("stack-out-of-bounds", "write", misuse_array(-1));
-}
-
-static __noinline void misuse_alloca(size_t n, long offset)
-{
-	u8 array[n], *p = hide(array);
-
-	read_byte(p + n - 1);
-	write_byte(p + offset);
+	victim_array(0);
+	victim_array(9);
+	CAUGHT_AS("stack-out-of-bounds", "write", victim_array(10));
+	CAUGHT_AS("stack-out-of-bounds", "write", victim_array(-1));
 }
 
 SANITIZED(kasan_alloca_right, "write behind an array of variable length", "KASAN")
 {
-	CAUGHT_AS("alloca-out-of-bounds", "write", misuse_alloca(hide_size(13), 13));
+	CAUGHT_AS("alloca-out-of-bounds", "write", victim_alloca(hide_size(13), 13));
 }
 
 SANITIZED(kasan_alloca_left, "write before an array of variable length", "KASAN")
 {
-	CAUGHT_AS("alloca-out-of-bounds", "write", misuse_alloca(hide_size(13), -1));
-}
-
-static __noinline void use_after_scope(void)
-{
-	u8 *p;
-
-	{
-		u8 array[10] = {0};
-
-		p = hide(array);
-	}
-	write_byte(p);
+	CAUGHT_AS("alloca-out-of-bounds", "write", victim_alloca(hide_size(13), -1));
 }
 
 SANITIZED(kasan_scope, "write to a variable whose block has ended", "KASAN (gcc, clang's option)")
 {
-	CAUGHT_AS("stack-use-after-scope", "write", use_after_scope());
+	CAUGHT_AS("stack-use-after-scope", "write", victim_scope());
 }
 
 /* --- behaviour that C does not define --- */
