@@ -79,5 +79,6 @@ void page_gap_freed(struct page *head, u64 nr_pages)
 	if (at != NULL)
 		report(head, nr_pages, at);
 	gap->link = NULL;
+	platform_unpoison(page_address(gap), PAGE_SIZE);
 	(void)zone_free(page_zone(gap), gap, 0);
 }

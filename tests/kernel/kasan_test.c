@@ -5,7 +5,10 @@
  * A report comes before the access, so no planted bug does any harm. Addresses go through hide():
  * what the compiler knows to be wrong it warns of, or leaves out.
  */
+#include "mm/slab_internal.h"
+
 #include "tests/kernel/kasan_test.h"
+#include "tests/model/hoard.h"
 
 #include <lib/bits.h>
 #include <mm/mm.h>
@@ -88,6 +91,61 @@ TEST(kasan, memory_functions_blame_their_caller)
 	EXPECT_REPORT("slab-use-after-free", "read", n, q, memcpy(p, q, n));
 	EXPECT_PANIC("KASAN: slab-use-after-free", (void)mem_find_other(q, 'a', n));
 	kfree(p);
+}
+
+/* --- quarantine --- */
+
+static struct kmem_cache *must_create(size_t size)
+{
+	struct kmem_cache *c = kmem_cache_create("kasan", size, 0, 0, NULL);
+
+	ASSERT_NOT_NULL(c);
+	return c;
+}
+
+/* Frees others, until as many were freed after it as wait at most. */
+TEST(kasan, what_is_freed_waits_for_its_turn)
+{
+	struct kmem_cache *c = must_create(100);
+	u32 limit = c->quarantine->limit;
+	u8 *p = hide(kmem_cache_alloc(c, GFP_KERNEL));
+
+	kmem_cache_free(c, p);
+	for (u32 i = 1; i <= limit; i++) {
+		EXPECT_TRUE(quarantine_at(c->quarantine, 0)->object == p);
+		EXPECT_EQ(quarantine_count(c), i);
+		kmem_cache_free(c, kmem_cache_alloc(c, GFP_KERNEL));
+	}
+	EXPECT_EQ(quarantine_count(c), limit);
+	EXPECT_TRUE(quarantine_at(c->quarantine, 0)->object != p);
+	EXPECT_TRUE(kmem_cache_alloc(c, GFP_KERNEL) == p); /* its turn: the magazine's hottest */
+	kmem_cache_free(c, p);
+	(void)kmem_cache_shrink(c);
+	EXPECT_EQ(quarantine_count(c), 0);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+TEST(kasan, what_waits_is_given_up_before_an_allocation_fails)
+{
+	enum { NR = 500, NR_WAITING = 200 };
+	static void *objects[NR];
+	struct kmem_cache *c = must_create(500);
+	struct hoard hoard = {0};
+
+	for (unsigned i = 0; i < NR; i++)
+		ASSERT_NOT_NULL(objects[i] = kmem_cache_alloc(c, GFP_KERNEL));
+	for (unsigned i = 0; i < NR_WAITING; i++)
+		kmem_cache_free(c, objects[i]);
+	EXPECT_EQ(quarantine_count(c), NR_WAITING);
+	hoard_take_all(&hoard, GFP_NOWAIT | __GFP_NOWARN);
+	for (unsigned i = 0; i < NR_WAITING; i++)
+		EXPECT_NOT_NULL(objects[i] = kmem_cache_alloc(c, GFP_NOWAIT | __GFP_NOWARN));
+	EXPECT_EQ(quarantine_count(c), 0);
+	hoard_drop_all(&hoard);
+	for (unsigned i = 0; i < NR; i++)
+		if (objects[i] != NULL)
+			kmem_cache_free(c, objects[i]);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
 /* --- vmalloc --- */
