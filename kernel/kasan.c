@@ -29,7 +29,11 @@ bool kasan_is_on;
 
 /* --- poison --- */
 
-void kasan_fill(u64 va, u64 length, u8 value)
+/* The fast ways of mm/ call these in their middle: who is interrupted here is in one
+ * (mm_in_fast_path() looks at the address alone). */
+#define __in_fast_path __attribute__((section("mm_fast_text"), noinline))
+
+__in_fast_path void kasan_fill(u64 va, u64 length, u8 value)
 {
 	u8 *at = shadow_of(va);
 	u64 n = div_round_up(length, KASAN_GRANULE), word = value * 0x0101010101010101ull;
@@ -46,7 +50,7 @@ void kasan_fill(u64 va, u64 length, u8 value)
 		*at++ = value;
 }
 
-void kasan_allow(u64 va, u64 length)
+__in_fast_path void kasan_allow(u64 va, u64 length)
 {
 	if (!kasan_is_on || length == 0)
 		return;
@@ -55,23 +59,23 @@ void kasan_allow(u64 va, u64 length)
 		*shadow_of(va + length) = length % KASAN_GRANULE;
 }
 
-void kasan_poison(const void *p, size_t n, enum poison_kind kind)
+__in_fast_path void kasan_poison(const void *p, size_t n, enum poison_kind kind)
 {
 	if (kasan_is_on && n != 0)
 		kasan_fill((u64)p, n, (u8)(SHADOW_POISON + kind));
 }
 
-void kasan_unpoison(const void *p, size_t n)
+__in_fast_path void kasan_unpoison(const void *p, size_t n)
 {
 	kasan_allow((u64)p, n);
 }
 
-void kasan_pages_freed(const struct page *head, u64 nr_pages)
+__in_fast_path void kasan_pages_freed(const struct page *head, u64 nr_pages)
 {
 	kasan_poison(page_address(head), nr_pages << PAGE_SHIFT, POISON_FREED_PAGE);
 }
 
-void kasan_pages_allocated(const struct page *head, u64 nr_pages)
+__in_fast_path void kasan_pages_allocated(const struct page *head, u64 nr_pages)
 {
 	kasan_unpoison(page_address(head), nr_pages << PAGE_SHIFT);
 }
