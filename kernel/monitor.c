@@ -108,7 +108,8 @@ const struct monitor_command monitor_commands[] = {
      0, 1, monitor_test},
     {"compare", "[DESIGN]", "replay the loaded trace on the classic allocators",
      "Costs in ticks of the time stamp counter (instructions under -icount shift=0), steps, and\n"
-     "what the heap held at most; live: what was asked for of that. Without a name, all.",
+     "what the heap held at most; live: what was asked for of that. Without a name, all;\n"
+     "with one, also internal and external fragmentation and what coalescing costs.",
      0, 1, monitor_compare},
     {"log", "[LINES]", "the last lines of the log (20), shown before or not", NULL, 0, 1,
      monitor_log},

@@ -43,6 +43,26 @@ static void print_row(const struct heap_design *design, const struct compare *c)
 		        c->peak_live * 100 / max_u64(c->peak_footprint, 1), c->nr_failures);
 }
 
+static u64 percent(u64 part, u64 whole)
+{
+	return part * 100 / max_u64(whole, 1);
+}
+
+/* Of one design: where its memory was when most was live, and what joining free blocks costs. */
+static void print_details(const struct compare *c)
+{
+	u64 joining = compare_mean_tenths(&c->joining), apart = compare_mean_tenths(&c->apart);
+	u64 nr_frees = c->joining.nr + c->apart.nr;
+
+	kprintf(
+	    "at its highest: %lu%% asked for, %lu%% inside used blocks, %lu%% outside of them\n",
+	    percent(c->live, c->footprint), percent(c->used - c->live, c->footprint),
+	    percent(c->footprint - c->used, c->footprint));
+	kprintf("coalescing: %lu blocks joined in %lu frees; a free that joins %lu.%lu ticks, one "
+	        "that does not %lu.%lu\n",
+	        c->nr_joins, nr_frees, joining / 10, joining % 10, apart / 10, apart % 10);
+}
+
 static int run_one(const struct heap_design *design, const struct boot_module *m, void *memory,
                    size_t bytes)
 {
@@ -71,6 +91,9 @@ static int run(const char *name, const struct boot_module *m, void *memory, size
 			int one = run_one(*d, m, memory, bytes);
 
 			err = err != 0 ? err : one;
+			if (name != NULL && one == 0 &&
+			    !((*d)->traits & (HEAP_KERNEL | HEAP_TYPED)))
+				print_details(&compare);
 		}
 	return err;
 }
