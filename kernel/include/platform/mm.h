@@ -28,12 +28,12 @@ static inline bool is_direct_map(const void *va)
 	return (u64)va - DIRECT_MAP_BASE < DIRECT_MAP_SIZE;
 }
 
-static inline struct page *page_at(const void *va)
+static __always_inline struct page *page_at(const void *va)
 {
 	return (struct page *)((s64)va >> 8 & ~15l);
 }
 
-static inline struct page *page_hint(const void *va)
+static __always_inline struct page *page_hint(const void *va)
 {
 	struct page *page = page_at(va);
 	u64 pageblock = (u64)((s64)va >> 21);
@@ -51,7 +51,7 @@ static inline struct page *page_hint(const void *va)
 /* The page map is the top 512 GiB of the address space. Rotated, one comparison answers for both
  * ends of the pointer: the upper bits are ones, and the lower four, now on top of them, are zeros.
  */
-static inline u8 page_state(const struct page *page)
+static __always_inline u8 page_state(const struct page *page)
 {
 	u64 rotated = (u64)page >> 4 | (u64)page << 60;
 

@@ -37,7 +37,7 @@ static inline unsigned log2_ceil(u64 x)
 }
 
 /* align is a power of two. align_up wraps to 0 when the result does not fit. */
-static inline u64 align_down(u64 x, u64 align)
+static __always_inline u64 align_down(u64 x, u64 align)
 {
 	return x & ~(align - 1);
 }

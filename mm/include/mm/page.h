@@ -77,7 +77,7 @@ static_assert(offsetof(struct page, slab) == 8, "the slab pointer is naturally a
 
 /* The first word of a head: what a buddy that can merge, or a block that may be freed, must have.
  */
-static inline u32 page_head_word(enum page_type type, unsigned order, unsigned zone)
+static __always_inline u32 page_head_word(enum page_type type, unsigned order, unsigned zone)
 {
 	return (u32)type | order << 8 | zone << 16;
 }

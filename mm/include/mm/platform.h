@@ -88,7 +88,7 @@ struct mm_thread {
 
 #include <platform/mm.h>
 
-static inline void platform_poison(const void *p, size_t n)
+static __always_inline void platform_poison(const void *p, size_t n)
 {
 	platform_poison_as(p, n, POISON_FREED);
 }
