@@ -6,6 +6,7 @@
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <lib/format.h>
+#include <lib/log.h>
 #include <mm/mm.h>
 #include <tests/test.h>
 
@@ -428,12 +429,14 @@ TEST(monitor, runs_other_commands_again_and_page_by_page)
 	console_input('q');
 	EXPECT_ANSWER("watch 1 mem", 0, "managed");
 	EXPECT_ANSWER("more mem", 0, "live objects");
+	for (unsigned i = 0; i < 150; i++) /* more than any screen has rows */
+		log_debug("filler %u.", i);
 	console_input('q');
-	EXPECT_ANSWER("more help", 0, "a page, Enter a line, q ends");
-	EXPECT_FALSE(says("poweroff "));
-	for (unsigned i = 0; i < 100; i++)
+	EXPECT_ANSWER("more log 150", 0, "a page, Enter a line, q ends");
+	EXPECT_FALSE(says("filler 149."));
+	for (unsigned i = 0; i < 200; i++)
 		console_input(i % 2 != 0 ? '\r' : ' ');
-	EXPECT_ANSWER("more help", 0, "poweroff ");
+	EXPECT_ANSWER("more log 150", 0, "filler 149.");
 	for (u8 byte; console_try_read(&byte);)
 		;
 }
