@@ -3,7 +3,11 @@
 They read plain memory and symbols only, so they work at any stop, a panic included.
 """
 
+import os
+
 import gdb
+
+gdb.execute("source " + os.path.join(os.path.dirname(os.path.abspath(__file__)), "memory.py"))
 
 PAGE_MAP_BASE = 0xFFFFFF8000000000
 DIRECT_MAP_BASE = 0xFFFF800000000000
@@ -88,4 +92,5 @@ if gdb.lookup_global_symbol("platform_panic"):
     gdb.execute("break platform_panic")  # so that a panic stops here, with its backtrace
 if gdb.lookup_global_symbol("kernel_main"):
     gdb.execute("hbreak kernel_main")  # hardware: the image is not in memory yet
-print("Stopped before the firmware. `continue` runs to kernel_main; strata-page, strata-phys, strata-regs.")
+print("Stopped before the firmware. `continue` runs to kernel_main; strata-page, strata-phys, strata-regs; "
+      "pages, buddy, slabs, sites, kmalloc-info, leaks.")
