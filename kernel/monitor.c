@@ -1,7 +1,8 @@
 /*
  * The monitor: read a line, find its command in the one table, run it, again.
  *
- * The commands themselves are in monitor_mm.c (looking), monitor_view.c (watching),
+ * The commands themselves are in monitor_mm.c (looking), monitor_view.c and monitor_watch.c
+ * (watching), monitor_work.c (making work),
  * monitor_alloc.c (allocating by hand), monitor_debug.c (looking for mistakes), monitor_online.c,
  * monitor_compare.c and monitor_machine.c. A command prints its answer with kprintf() and, when it
  * refuses, one line "NAME: what was wrong; what to do". The loop knows names, counts of arguments
@@ -44,6 +45,7 @@ const struct monitor_command monitor_commands[] = {
      "when it lies in the direct map (0xffff8...), otherwise a physical one.",
      1, 1, monitor_page},
     {"map", "", "a picture of memory by page type and order", NULL, 0, 0, monitor_map},
+    {"frag", "", "how fragmented free memory is", NULL, 0, 0, monitor_frag},
     {"view", "", "memory as cells that change while you look",
      "Keys: + and - zoom, arrows move, i or Enter tells about the page under #, p or space\n"
      "pauses, q or Ctrl-C leaves. A cell shows what most of it holds.",
@@ -115,6 +117,7 @@ const struct monitor_command monitor_commands[] = {
      monitor_log},
     {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},
     {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
+    {"cpus", "", "the CPUs, and what their threads did", NULL, 0, 0, monitor_cpus},
     {"threads", "[-j]", "the threads: id, CPU, what they do", NULL, 0, 0, monitor_threads},
     {"locks", "[mix|remote]", "how often locks were taken and waited for",
      "A row for all locks of one name. How often they were taken is counted in CONFIG=debug;\n"
@@ -124,6 +127,15 @@ const struct monitor_command monitor_commands[] = {
      0, 1, monitor_locks},
     {"where", "ADDRESS|NAME", "the function at an address, or a function's address", NULL, 1, 1,
      monitor_where},
+    {"pagetable", "ADDRESS", "the page tables' entries for an address", NULL, 1, 1,
+     monitor_pagetable},
+    {"bench", "[NAME]", "run benchmarks",
+     "NAME: patterns with * and ?, several with commas: kmalloc_kfree_hot_*. The figures are "
+     "ticks\n"
+     "of the time stamp counter: instructions where QEMU runs with -icount shift=0.",
+     0, 1, monitor_bench},
+    {"stress", "[SECONDS]", "allocate and free on all CPUs and in interrupts (10 s)", NULL, 0, 1,
+     monitor_stress},
     {"watch", "[SECONDS] COMMAND", "a command again and again (every 2 s), until a key", NULL, 1,
      MONITOR_MAX_ARGS - 1, monitor_watch},
     {"more", "COMMAND", "a command's answer, a screen at a time", NULL, 1, MONITOR_MAX_ARGS - 1,

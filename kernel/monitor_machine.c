@@ -91,6 +91,14 @@ int monitor_cpu(int argc, char **argv)
 	return 0;
 }
 
+int monitor_cpus(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	print_cpus();
+	return 0;
+}
+
 int monitor_threads(int argc, char **argv)
 {
 	struct thread_info t;

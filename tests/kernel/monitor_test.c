@@ -8,6 +8,7 @@
 #include <lib/format.h>
 #include <lib/log.h>
 #include <mm/mm.h>
+#include <mm/vmalloc.h>
 #include <tests/test.h>
 
 static char answer[32 * KIB];
@@ -343,6 +344,33 @@ TEST(monitor, finds_leaks_and_audits)
 	EXPECT_ANSWER("leaks", 0, " unreferenced\n");
 	EXPECT_ANSWER("audit", 0, "every page and every object is in exactly one state");
 	EXPECT_LE(widest(), 80u);
+}
+
+TEST(monitor, walks_the_page_tables)
+{
+	static const char constant[] = "constant";
+	char *area = vmalloc(PAGE_SIZE), line[64];
+
+	ASSERT_NOT_NULL(area);
+	format_buf(line, sizeof(line), "pagetable %#lx", (u64)area);
+	EXPECT_ANSWER(line, 0, "PML4E");
+	EXPECT_TRUE(says("PTE  ") && says("maps") && says("write") && says("no-execute"));
+	format_buf(line, sizeof(line), "pagetable %#lx", (u64)constant);
+	EXPECT_ANSWER(line, 0, "read-only");
+	EXPECT_ANSWER("pagetable 0x1000", 0, "not present");
+	EXPECT_ANSWER("pagetable 0x8000000000000000", -EINVAL, "bits 47 to 63 differ");
+	EXPECT_ANSWER("pagetable nowhere", -EINVAL, "no number");
+	vfree(area);
+}
+
+TEST(monitor, makes_work_and_shows_what_it_leaves)
+{
+	EXPECT_ANSWER("frag", 0, "largest block");
+	EXPECT_TRUE(says("1 GiB"));
+	EXPECT_ANSWER("cpus", 0, "CPU 0: APIC id");
+	EXPECT_ANSWER("bench no_such_thing", -ENOENT, "nothing matches \"no_such_thing\"");
+	EXPECT_ANSWER("stress 0", -EINVAL, "not 1 to 86400 seconds");
+	EXPECT_ANSWER("stress much", -EINVAL, "no number");
 }
 
 /* --- for scripts, and for reading --- */

@@ -77,6 +77,12 @@ int monitor_demo(int argc, char **argv);
 int monitor_watch(int argc, char **argv);
 int monitor_more(int argc, char **argv);
 
+/* monitor_work.c: making work, and what it leaves */
+int monitor_bench(int argc, char **argv);
+int monitor_stress(int argc, char **argv);
+int monitor_frag(int argc, char **argv);
+int monitor_pagetable(int argc, char **argv);
+
 /* monitor_json.c: the command's answer for scripts. False: it has none. */
 bool monitor_json(const char *name);
 
@@ -90,6 +96,7 @@ int monitor_offline(int argc, char **argv);
 /* monitor_machine.c: the rest of the kernel */
 int monitor_memmap(int argc, char **argv);
 int monitor_cpu(int argc, char **argv);
+int monitor_cpus(int argc, char **argv);
 int monitor_threads(int argc, char **argv);
 int monitor_locks(int argc, char **argv);
 int monitor_log(int argc, char **argv);
