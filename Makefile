@@ -335,7 +335,7 @@ test-tsan: $H/tests-tsan ## the tests with several threads, with the thread sani
 		$(if $(SEED),--seed $(SEED))
 
 # Without the tests that step through instructions or time threads.
-VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,l*,mem*,multi*,node,node_more,object*,page*,pt,rec*,rng,si*,sl*,string,v*,z*
+VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,li*,lo*,lr*,mem*,multi*,node,node_more,object*,page*,pt,rec*,rng,si*,sl*,string,v*,z*
 test-valgrind: ## the allocators' tests under valgrind: nothing that was never written decides (TEST=, SEED=)
 	@tools/deps --for valgrind
 	+@$(AGAIN) $(JOBS) $H/tests-valgrind

@@ -38,6 +38,7 @@ struct page *page_gap_alloc(struct zone *z, unsigned order, u32 nr_pages)
 		return NULL;
 	gap = head + page_block_pages(head);
 	gap->link = link_of(head);
+	page_debug_forget(page_to_pfn(gap), 1); /* whatever it was filled with when it was freed */
 	mark_fill(page_address(gap), RED_ACTIVE, PAGE_SIZE);
 	platform_poison_as(page_address(gap), PAGE_SIZE, POISON_PAGE_GAP);
 	return head;
