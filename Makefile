@@ -335,11 +335,11 @@ test-tsan: $H/tests-tsan ## the tests with several threads, with the thread sani
 		$(if $(SEED),--seed $(SEED))
 
 # Without the tests that step through instructions or time threads.
-VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,li*,lo*,lr*,mem*,multi*,node,node_more,object*,page*,pt,rec*,rng,si*,sl*,string,v*,z*
+VALGRIND_TESTS := acpi,b*,check*,context,c*pages*,format,k*,li*,lo*,lr*,mem*,multi*,node,node_more,object*,page,page_alloc*,page_e*,page_f*,pt,rec*,rng,si*,sl*,string,v*,z*
 test-valgrind: ## the allocators' tests under valgrind: nothing that was never written decides (TEST=, SEED=)
 	@tools/deps --for valgrind
 	+@$(AGAIN) $(JOBS) $H/tests-valgrind
-	@valgrind -q --error-exitcode=37 $H/tests-valgrind --quiet --mem 64M --filter '$(or $(TEST),$(VALGRIND_TESTS))' \
+	@valgrind -q --error-exitcode=37 --suppressions=tests/valgrind.supp $H/tests-valgrind --quiet --mem 64M --filter '$(or $(TEST),$(VALGRIND_TESTS))' \
 		$(if $(SEED),--seed $(SEED))
 
 test-kernel: $K/strata32.elf ## the suite in the kernel, booted directly (TEST=, SEED=)
