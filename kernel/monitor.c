@@ -108,7 +108,7 @@ const struct monitor_command monitor_commands[] = {
     {"test", "[FILTER]", "run the self-tests",
      "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
      0, 1, monitor_test},
-    {"compare", "[DESIGN]", "replay the loaded trace on the classic allocators",
+    {"compare", "[DESIGN]", "replay the loaded traces on the classic allocators",
      "Costs in ticks of the time stamp counter (instructions under -icount shift=0), steps, and\n"
      "what the heap held at most; live: what was asked for of that. Without a name, all;\n"
      "with one, also internal and external fragmentation and what coalescing costs.",
@@ -130,9 +130,9 @@ const struct monitor_command monitor_commands[] = {
     {"pagetable", "ADDRESS", "the page tables' entries for an address", NULL, 1, 1,
      monitor_pagetable},
     {"bench", "[NAME]", "run benchmarks",
-     "NAME: patterns with * and ?, several with commas: kmalloc_kfree_hot_*. The figures are "
-     "ticks\n"
-     "of the time stamp counter: instructions where QEMU runs with -icount shift=0.",
+     "NAME may have * and ?: kmalloc_kfree_hot_*. The figures are ticks of the time stamp "
+     "counter:\n"
+     "instructions where QEMU runs with -icount shift=0.",
      0, 1, monitor_bench},
     {"stress", "[SECONDS]", "allocate and free on all CPUs and in interrupts (10 s)", NULL, 0, 1,
      monitor_stress},

@@ -1,5 +1,5 @@
 /*
- * The monitor's `compare`: the trace that was loaded as a boot module, on every design of the
+ * The monitor's `compare`: the traces that were loaded as boot modules, each on every design of the
  * gallery (mm/heap.h), in the kernel.
  *
  * A tick is one of the time stamp counter, so under QEMU's -icount shift=0 exactly an instruction.
@@ -8,6 +8,7 @@
  */
 #include <boot/boot_info.h>
 #include <kernel/compare.h>
+#include <kernel/console.h>
 #include <kernel/memory.h>
 #include <kernel/monitor.h>
 #include <kernel/trace.h>
@@ -119,11 +120,25 @@ static int with_memory(const char *name, const struct boot_module *m, u64 nr_ids
 	return err;
 }
 
+/* One trace on all designs, or the one that is named. */
+static int compare_module(const char *name, u32 number, const struct boot_module *m)
+{
+	struct trace t;
+
+	if (trace_open(&t, phys_to_virt(m->base), m->length) != 0) {
+		kprintf("compare: module %u, line %u of the trace: %s\n", number, t.line, t.error);
+		return -EINVAL;
+	}
+	kprintf("trace %u (%s): %lu KiB of text, %lu operations\n", number, m->name,
+	        m->length >> 10, t.nr_ops);
+	return with_memory(name, m, t.nr_ids);
+}
+
 int monitor_compare(int argc, char **argv)
 {
 	const struct boot_info *info = boot_info();
 	const char *name = argc > 1 ? argv[1] : NULL;
-	struct trace t;
+	int err = 0;
 
 	if (name != NULL && heap_design_find(name) == NULL) {
 		kprintf("compare: no design \"%s\"; there are:", name);
@@ -133,12 +148,10 @@ int monitor_compare(int argc, char **argv)
 		return -ENOENT;
 	}
 	if (info->nr_modules == 0) {
-		kprintf("compare: no trace: boot with one as the first module (docs/gallery.md)\n");
+		kprintf("compare: no trace: boot with traces as modules (docs/gallery.md)\n");
 		return -ENOENT;
 	}
-	if (trace_open(&t, phys_to_virt(info->module[0].base), info->module[0].length) != 0) {
-		kprintf("compare: line %u of the trace: %s\n", t.line, t.error);
-		return -EINVAL;
-	}
-	return with_memory(name, &info->module[0], t.nr_ids);
+	for (u32 i = 0; i < info->nr_modules && err == 0 && !console_interrupted(); i++)
+		err = compare_module(name, i + 1, &info->module[i]);
+	return err;
 }
