@@ -127,7 +127,7 @@ const struct monitor_command monitor_commands[] = {
      0, 1, monitor_locks},
     {"where", "ADDRESS|NAME", "the function at an address, or a function's address", NULL, 1, 1,
      monitor_where},
-    {"pagetable", "ADDRESS", "the page tables' entries for an address", NULL, 1, 1,
+    {"pagetable", "[ADDRESS]", "all that is mapped, or the entries for an address", NULL, 0, 1,
      monitor_pagetable},
     {"bench", "[NAME]", "run benchmarks",
      "NAME may have * and ?: kmalloc_kfree_hot_*. The figures are ticks of the time stamp "

@@ -3,6 +3,7 @@
  * `frag`, `pagetable`.
  */
 #include <kernel/monitor.h>
+#include <kernel/paging.h>
 #include <lib/log.h>
 #include <lib/platform.h>
 #include <lib/string.h>
@@ -101,14 +102,17 @@ static void print_entry(unsigned level, unsigned index, u64 entry)
 	        entry & PTE_ACCESSED ? " accessed" : "", entry & PTE_DIRTY ? " dirty" : "");
 }
 
-/* The walk as the processor makes it, an entry a line. */
+/* All that is mapped, or the walk to an address as the processor makes it, an entry a line. */
 int monitor_pagetable(int argc, char **argv)
 {
 	const struct page_tables *pt = platform_page_tables();
 	const u64 *table = phys_to_virt(pt->root_pa);
 	u64 va;
 
-	(void)argc;
+	if (argc == 1) {
+		paging_dump();
+		return 0;
+	}
 	if (!monitor_number(argv[0], argv[1], &va))
 		return -EINVAL;
 	if ((s64)(va << 16) >> 16 != (s64)va) {

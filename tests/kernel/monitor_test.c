@@ -357,6 +357,9 @@ TEST(monitor, walks_the_page_tables)
 	EXPECT_TRUE(says("PTE  ") && says("maps") && says("write") && says("no-execute"));
 	format_buf(line, sizeof(line), "pagetable %#lx", (u64)constant);
 	EXPECT_ANSWER(line, 0, "read-only");
+	EXPECT_ANSWER("pagetable", 0, "ffff800000000000-");
+	EXPECT_TRUE(says("  r-x") && says("  rw-")); /* and nothing that is both */
+	EXPECT_FALSE(says(" rwx"));
 	EXPECT_ANSWER("pagetable 0x1000", 0, "not present");
 	EXPECT_ANSWER("pagetable 0x8000000000000000", -EINVAL, "bits 47 to 63 differ");
 	EXPECT_ANSWER("pagetable nowhere", -EINVAL, "no number");
