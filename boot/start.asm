@@ -40,7 +40,10 @@ VGA_TEXT        equ 0xb8000
 EXIT_PORT       equ 0xf4
 EXIT_PANIC      equ 18
 
+KEPT_BY_RAM     equ 0x5354a31d                  ; any pattern but zeros and ones
+
 extern kernel_main
+extern kernel_end
 
 bits 32
 section .boot.text progbits alloc exec nowrite align=16
@@ -59,6 +62,15 @@ start:
         pop ebp
         mov [esp - 4], ecx
         sub ebp, PA(.here)
+
+        ; Loaders may put the end of the image where there is no memory: does it keep what is written?
+        lea edi, [ebp + PA(kernel_end) - 4]
+        mov eax, [edi]
+        mov dword [edi], KEPT_BY_RAM
+        wbinvd                                  ; past the caches
+        cmp dword [edi], KEPT_BY_RAM
+        mov [edi], eax
+        jne no_memory
         lea esp, [ebp + PA(boot_stack_top)]
 
         cmp edx, MB2_LOADED
@@ -159,6 +171,9 @@ fill_tables:
 not_multiboot:
         lea esi, [ebp + PA(text_not_multiboot)]
         jmp fail
+no_memory:
+        lea esi, [ebp + PA(text_no_memory)]
+        jmp fail
 no_cpuid:
         lea esi, [ebp + PA(text_no_cpuid)]
         jmp fail
@@ -211,6 +226,8 @@ serial_setup_end:
 
 text_not_multiboot:
         db "Strata can't start: not loaded by a Multiboot loader (use GRUB or qemu -kernel)", 10, 0
+text_no_memory:
+        db "Strata can't start: too little memory: its image does not fit", 10, 0
 text_no_cpuid:
         db "Strata can't start: this CPU has no CPUID; a 64-bit x86 CPU is needed", 10, 0
 text_no_long_mode:
