@@ -44,8 +44,10 @@ SEED ?=
 BENCH ?=
 #? LINUX (empty): further options of tools/bench-linux for bench-linux, such as --debian-defaults
 LINUX ?=
-#? TRACE (none): the trace for replay, plain text or .xz
+#? TRACE (none): the trace for replay and events, plain text or .xz
 TRACE ?=
+#? EVENTS (BUILD/events.bin): the file of events that events and trace-events write
+EVENTS ?= $(BUILD)/events.bin
 #? TIMEOUT (300): seconds after which a test boot counts as hung
 TIMEOUT ?= 300
 #? FUZZ (all), TIME (a fixed number of runs): which targets fuzz runs, and for how many seconds each
@@ -142,7 +144,7 @@ INCLUDE_kernel := lib/include mm/include boot/include .
 INCLUDE_tests := $(INCLUDE_kernel)
 kernel_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) kernel/include)
 host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include \
-		$(if $(filter kernel/% tests/host/heaps_main.c,$1),kernel/include)) \
+		$(if $(filter kernel/% tests/host/heaps_main.c tests/host/events_main.c,$1),kernel/include)) \
 	$(if $(filter tests/host/%,$1),,$(addprefix -include ,$(wildcard tests/host/include/rename.h)))
 
 # --- Sources ---
@@ -269,11 +271,13 @@ $(foreach b,$(TEST_BUILDS),$(eval $(call host_tests,$b)))
 define host_program
 $H/$(subst _,-,$1): $H/plain/tests/host/$1_main.c.o $H/plain/strata.a
 	$$(call say,HOSTLD,$$@)
-	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -o $$@ $$^
+	$$Q$$(HOSTCC) $$(HOST_CFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^)
 endef
 $(foreach m,$(HOST_MAIN_C:tests/host/%_main.c=%),$(eval $(call host_program,$m)))
 HEAPS_OBJ := $(patsubst %,$H/plain/%.c.o,kernel/trace kernel/compare tests/model/heap_conformance tests/model/heap_complexity)
 $H/heaps: $(HEAPS_OBJ)
+EVENTS_OBJ := $(patsubst %,$H/plain/%.c.o,kernel/trace kernel/replay kernel/replay_ops)
+$H/events: $(EVENTS_OBJ)
 .SECONDARY:
 
 # --- Running ---
@@ -302,6 +306,11 @@ replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in
 	$(if $(TRACE),,$(error Say which trace: make replay TRACE=tests/data/traces/NAME.trace.xz))
 	@$(RUN_QEMU) --expect exit --timeout $(TIMEOUT) $(MACHINE) --kernel $< \
 		--initrd '$(TRACE)' --append 'replay=kmalloc'
+
+# docs/events.md tells the format, and who reads it.
+events: $H/events ## the events of a trace that is replayed on this machine, to EVENTS (TRACE=file)
+	$(if $(TRACE),,$(error Say which trace: make events TRACE=tests/data/traces/NAME.trace.xz))
+	@$(if $(filter %.xz,$(TRACE)),xz -dc,cat) '$(TRACE)' | $< - '$(EVENTS)'
 
 bench: $K/strata32.elf ## run the kernel's benchmarks, in guest instructions (use CONFIG=release; BENCH=)
 	@$(PYTHON) tools/bench --qemu $(QEMU) --kernel $< --mem $(MEM) --only '$(or $(BENCH),*)' --out $K/bench.txt
@@ -530,10 +539,10 @@ help: ## this list
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
-.PHONY: all kernel iso run debug replay bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
+.PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
 -include $(FUZZ_C:%=$Z/obj/%.d) $(FUZZ_TARGETS:$Z/%=$Z/obj/tests/fuzz/%_fuzz.c.d)
 -include $(foreach b,$(TEST_BUILDS),$(TESTS_C:%=$H/$b/%.d)) $(KERNEL_OBJ:.o=.d) $(PLAIN_OBJ:.o=.d) \
-	$(HOST_MAIN_C:%=$H/plain/%.d) $(HEAPS_OBJ:.o=.d)
+	$(HOST_MAIN_C:%=$H/plain/%.d) $(HEAPS_OBJ:.o=.d) $(EVENTS_OBJ:.o=.d)

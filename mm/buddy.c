@@ -36,6 +36,7 @@
  * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c).
  */
 #include "buddy_internal.h"
+#include "event_record.h"
 
 #include <lib/assert.h>
 
@@ -185,23 +186,56 @@ static __always_inline unsigned release(struct buddy *b, struct page *map, u32 z
 	return release_large(b, pfn, order);
 }
 
+/* For <mm/event.h>. An instance of somebody's own, a test's say, is not the machine's memory. */
+static __noinline void record_block(const struct buddy *b, enum event_kind kind, u32 pfn,
+                                    unsigned order)
+{
+	if (b->map == page_map)
+		event_block(kind, pfn, order, PAGE_SIZE << order, b->zone);
+}
+
+/* What merged or was split: the other order is the event's size. */
+static __noinline void record_step(const struct buddy *b, enum event_kind kind, u32 pfn,
+                                   unsigned order, unsigned other)
+{
+	if (b->map == page_map && order != other)
+		event_block(kind, align_down(pfn, block_pages(order)), order, other, b->zone);
+}
+
 static __noinline void release_small(struct buddy *b, u32 pfn, unsigned order)
 {
-	b->nr_merges += release(b, b->map, page_head_word(0, 0, b->zone), pfn, order) - order;
+	unsigned result = release(b, b->map, page_head_word(0, 0, b->zone), pfn, order);
+
+	b->nr_merges += result - order;
+	if (event_is_on(EVENT_MERGE))
+		record_step(b, EVENT_MERGE, pfn, result, order);
+}
+
+static __noinline void release_from_2m(struct buddy *b, u32 pfn, unsigned order)
+{
+	unsigned result = release_large(b, pfn, order);
+
+	b->nr_merges += result - order;
+	if (event_is_on(EVENT_MERGE))
+		record_step(b, EVENT_MERGE, pfn, result, order);
 }
 
 static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned order)
 {
 	b->map[pfn].head = inner_word(b);
 	b->nr_free_pages += block_pages(order);
+	if (event_is_on(EVENT_BUDDY_FREE))
+		record_block(b, EVENT_BUDDY_FREE, pfn, order);
 	if (order < PAGEBLOCK_ORDER)
 		release_small(b, pfn, order);
 	else
-		b->nr_merges += release_large(b, pfn, order) - order;
+		release_from_2m(b, pfn, order);
 }
 
 void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order)
 {
+	if (event_is_on(EVENT_BUDDY_ALLOC))
+		record_block(b, EVENT_BUDDY_ALLOC, pfn, order);
 	unlink(b, b->map, pfn, order, block_pages(order));
 	b->nr_free_pages -= block_pages(order);
 }
@@ -250,6 +284,9 @@ static bool add_extent(struct buddy *b, u32 start, u32 end)
 		e->start = start;
 	}
 	e->end = end;
+	for (u32 pfn = start; event_is_on(EVENT_BUDDY_FREE) && pfn < end;
+	     pfn += block_pages(MAX_ORDER))
+		record_block(b, EVENT_BUDDY_FREE, pfn, MAX_ORDER);
 	b->nr_free_blocks[MAX_ORDER] += (end - start) >> MAX_ORDER;
 	b->nr_free_pages += end - start;
 	return true;
@@ -332,6 +369,8 @@ static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 {
 	struct page *map = b->map;
 
+	if (event_is_on(EVENT_SPLIT)) /* size: the order that remains */
+		record_step(b, EVENT_SPLIT, pfn, from, order);
 	b->nr_splits += from - order;
 	b->nonempty |= block_pages(from) - block_pages(order);
 	while (from > order) {
@@ -377,6 +416,8 @@ u32 buddy_alloc(struct buddy *b, unsigned order)
 	if (unlikely(pfn == 0))
 		return alloc_untouched(b, order);
 	b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
+	if (event_is_on(EVENT_BUDDY_ALLOC))
+		record_block(b, EVENT_BUDDY_ALLOC, pfn, order);
 	return pfn;
 }
 
@@ -389,6 +430,13 @@ static unsigned order_to_take(const struct buddy *b, unsigned order, u32 nr_page
 	u32 usable = b->nonempty & (block_pages(largest) - block_pages(order));
 
 	return usable ? lowest_bit(usable) : largest;
+}
+
+static __noinline void record_batch(const struct buddy *b, enum event_kind kind, unsigned order,
+                                    struct page *const pages[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		record_block(b, kind, (u32)(pages[i] - b->map), order);
 }
 
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[])
@@ -412,6 +460,8 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 			*next++ = page;
 		} while (page != first);
 	}
+	if (event_is_on(EVENT_BUDDY_ALLOC))
+		record_batch(b, EVENT_BUDDY_ALLOC, order, pages, (unsigned)(next - pages));
 	return (unsigned)(next - pages);
 }
 
@@ -484,6 +534,23 @@ void buddy_free(struct buddy *b, u32 pfn, unsigned order)
 	release_block(b, pfn, order);
 }
 
+/* Each with its own merges, as they are recorded: for events. */
+static __noinline unsigned free_batch_recorded(struct buddy *b, unsigned order, unsigned n,
+                                               struct page *const pages[])
+{
+	unsigned nr = 0;
+
+	for (u64 merges = b->nr_merges; nr < n && b->nr_merges - merges + nr < BUDDY_BATCH_WORK;
+	     nr++) {
+		u32 pfn = (u32)(pages[nr] - b->map);
+
+		if (unlikely(pages[nr]->head != page_head_word(PAGE_CACHED, order, b->zone)))
+			refuse(b, pfn, order);
+		release_block(b, pfn, order);
+	}
+	return nr;
+}
+
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[])
 {
 	const u32 zone_word = page_head_word(0, 0, b->zone);
@@ -491,6 +558,8 @@ unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct pa
 	struct page *const *next = pages, *const *end = pages + n, *map = b->map;
 	unsigned work = 0, nr;
 
+	if (event_is_on(EVENT_BUDDY_FREE))
+		return free_batch_recorded(b, order, n, pages);
 	for (; next < end && work < BUDDY_BATCH_WORK; next++) {
 		struct page *page = *next;
 		u32 pfn = (u32)(page - map);

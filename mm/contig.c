@@ -9,6 +9,7 @@
  *
  * Cost: the search O(blocks, free or not); a claim O(blocks in the range).
  */
+#include "event_record.h"
 #include "internal.h"
 
 #include <lib/assert.h>
@@ -104,6 +105,9 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 		page = claim_slowly(nr_pages, align, gfp);
 	if (page != NULL && page_debug_on)
 		page_debug_allocated(page, nr_pages);
+	if (page != NULL && event_is_on(EVENT_PAGES_ALLOC))
+		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), log2_ceil(nr_pages),
+		            nr_pages << PAGE_SHIFT, page->zone);
 	if (page == NULL)
 		page_alloc_failed(gfp, log2_ceil(nr_pages));
 	else
@@ -128,6 +132,9 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 	if (z == NULL || nr_pages == 0 || nr_pages > z->buddy.high - pfn)
 		panic("page_alloc: not a contiguous range page=%p pages=%lu", (void *)page,
 		      nr_pages);
+	if (event_is_on(EVENT_PAGES_FREE))
+		event_block(EVENT_PAGES_FREE, pfn, log2_ceil(nr_pages), nr_pages << PAGE_SHIFT,
+		            z->id);
 	flags = zone_lock(z);
 	buddy_free_range(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
 	platform_pages_freed(page, nr_pages);

@@ -25,6 +25,7 @@
  * Cost: pop and push, 8 to 9 instructions. A trip to the zone moves 16 pages at most, and its work
  * is bounded (BUDDY_BATCH_WORK): no single operation takes long.
  */
+#include "event_record.h"
 #include "internal.h"
 
 #include <lib/assert.h>
@@ -35,6 +36,7 @@ static struct cpu_pages *cpu_table __ro_after_init; /* mm_nr_contexts() entries 
 static unsigned nr_cpus;                            /* that it was made for */
 static struct page_stack always_full[CPU_PAGE_ORDERS];
 static bool bypassed;       /* no context caches anything */
+static bool diverted;       /* A: the fast ways find nothing: cpu_pages_divert() */
 static struct zone no_zone; /* which has never a page to spare */
 
 /* Its head is no cached block's: what a pop finds in an empty stack. */
@@ -61,6 +63,25 @@ static unsigned entries(const struct page_stack *s, unsigned order)
 	return (unsigned)(s->top - page_stack_base(s, order));
 }
 
+/* Those of a context's zone of that rank, and of a zone; always_full: it is not cached here. */
+static __always_inline struct page_stack *stacks_of_rank(struct cpu_pages *cpu, unsigned rank)
+{
+	return unlikely(cpu->diverted) ? cpu->held[rank] : cpu->stack[rank];
+}
+
+static __noinline struct page_stack *held_of_zone(struct cpu_pages *cpu, unsigned id)
+{
+	for (unsigned rank = 0; rank < cpu->nr_zones; rank++)
+		if (cpu->zone[rank]->id == id)
+			return cpu->held[rank];
+	return always_full;
+}
+
+static __always_inline struct page_stack *stacks_of_zone(struct cpu_pages *cpu, unsigned id)
+{
+	return unlikely(cpu->diverted) ? held_of_zone(cpu, id) : cpu->of_zone[id];
+}
+
 /* Gives the n coldest blocks back, or as many of them as one trip does. Interrupts off. */
 static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n)
 {
@@ -69,6 +90,8 @@ static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned
 
 	s->top -= nr;
 	memmove(coldest, coldest + nr, (u64)(s->top + 1 - coldest) * sizeof(*coldest));
+	if (event_is_on(EVENT_PAGES_DRAIN))
+		event_trip(EVENT_PAGES_DRAIN, EVENT_NO_CACHE, order, z->node, nr);
 }
 
 /* How many blocks a refill takes: what all others may take too, since what stays on the stack is
@@ -102,14 +125,17 @@ static __always_inline struct page *refill_and_pop(struct page_stack *s, struct 
 	if (n == 0)
 		return NULL;
 	mm_this(pages)->nr_refills++;
-	s->top += zone_alloc_batch(z, order, n, s->top + 1);
+	n = zone_alloc_batch(z, order, n, s->top + 1);
+	s->top += n;
+	if (event_is_on(EVENT_PAGES_REFILL))
+		event_trip(EVENT_PAGES_REFILL, EVENT_NO_CACHE, order, z->node, n);
 	return page_stack_pop(s, order);
 }
 
 struct page *cpu_pages_alloc(struct zone *z, gfp_t gfp, unsigned order)
 {
 	u64 flags = irq_save();
-	struct page_stack *s = mm_this(pages)->of_zone[z->id];
+	struct page_stack *s = stacks_of_zone(mm_this(pages), z->id);
 	struct page *page;
 
 	if (s == always_full) {
@@ -130,7 +156,7 @@ struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order)
 	struct page *page = NULL;
 
 	for (unsigned rank = 0; rank < cpu->nr_zones && page == NULL; rank++) {
-		struct page_stack *s = &cpu->stack[rank][order];
+		struct page_stack *s = &stacks_of_rank(cpu, rank)[order];
 
 		page = page_stack_pop(s, order);
 		if (page == NULL)
@@ -144,8 +170,10 @@ void cpu_pages_free(struct page *page, unsigned order)
 {
 	struct zone *z = page_zone(page);
 	u64 flags = irq_save();
-	struct page_stack *s = mm_this(pages)->of_zone[z->id];
+	struct page_stack *s = stacks_of_zone(mm_this(pages), z->id);
 
+	if (event_is_on(EVENT_PAGES_FREE))
+		event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order, z->id);
 	if (s == always_full) {
 		bool freed;
 
@@ -182,7 +210,7 @@ size_t cpu_pages_pop_many(size_t n, struct page *pages[])
 static void drain(struct cpu_pages *cpu)
 {
 	for (unsigned id = 0; id < MAX_ZONES; id++) {
-		struct page_stack *s = cpu->of_zone[id];
+		struct page_stack *s = stacks_of_zone(cpu, id);
 
 		for (unsigned order = 0; s != always_full && order < CPU_PAGE_ORDERS; order++)
 			while (entries(&s[order], order) != 0)
@@ -215,6 +243,7 @@ static void init_stacks(struct cpu_pages *cpu, unsigned rank)
 static void init_context(struct cpu_pages *cpu, unsigned node)
 {
 	cpu->node = node;
+	cpu->diverted = false;
 	cpu->nr_zones = 0;
 	cpu->zone[0] = &zone_table[0];
 	cpu->nr_refills = cpu->nr_drains = 0;
@@ -230,17 +259,42 @@ void cpu_pages_init(struct bootmem *boot)
 
 	cpu_table = phys_to_virt(bootmem_alloc(boot, length, PAGE_SIZE, MEM_BOOTMEM));
 	nr_cpus = mm_nr_cpus;
-	bypassed = false;
+	bypassed = diverted = false;
 	for (unsigned id = 0; id < mm_nr_contexts(); id++) {
 		init_context(&cpu_table[id], node_of_cpu(id / NR_CONTEXT_KINDS));
 		mm_context_of(id)->pages = &cpu_table[id];
 	}
 }
 
+/* Hides the stacks from the fast ways, or shows them again. Interrupts off; not while a fast way of
+ * the context stands still in its middle. */
+static void divert(struct cpu_pages *cpu, bool on)
+{
+	if (cpu->diverted == on)
+		return;
+	cpu->diverted = on;
+	for (unsigned rank = 0; rank < NR_ZONE_KINDS; rank++)
+		for (unsigned order = 0; order < CPU_PAGE_ORDERS; order++) {
+			struct page_stack *s = &cpu->stack[rank][order];
+			struct page **base =
+			    page_stack_base(on ? s : &cpu->held[rank][order], order);
+
+			if (on) {
+				cpu->held[rank][order] = *s;
+				*s = (struct page_stack){base, base + capacity(order)};
+			} else {
+				*s = cpu->held[rank][order];
+			}
+		}
+	for (unsigned rank = 0; rank < cpu->nr_zones; rank++)
+		cpu->of_zone[cpu->zone[rank]->id] = on ? always_full : cpu->stack[rank];
+}
+
 /* What is cached here. The context's stacks are empty, or it caches nothing so far. Under debugging
  * of pages it is nothing: every request goes to page_alloc.c's slow ways. */
 static void choose_zones(struct cpu_pages *cpu)
 {
+	divert(cpu, false);
 	if (bypassed || page_debug_on) {
 		cpu->zone[0] = &no_zone;
 		return;
@@ -253,6 +307,7 @@ static void choose_zones(struct cpu_pages *cpu)
 		cpu->of_zone[z->id] = cpu->stack[cpu->nr_zones];
 		cpu->zone[cpu->nr_zones++] = z;
 	}
+	divert(cpu, diverted);
 }
 
 void cpu_pages_choose_zones(void)
@@ -345,6 +400,30 @@ bool cpu_pages_bypass(bool on)
 	return true;
 }
 
+/* Both contexts of this CPU. */
+void cpu_pages_follow_divert(void)
+{
+	u64 flags = irq_save();
+	unsigned first = (unsigned)align_down(mm_this(id), NR_CONTEXT_KINDS);
+
+	for (unsigned id = first; id < first + NR_CONTEXT_KINDS; id++)
+		divert(cpu_pages_of(id), diverted && cpu_pages_of(id)->nr_zones != 0);
+	irq_restore(flags);
+}
+
+bool cpu_pages_divert(bool on)
+{
+	bool former = diverted;
+
+	__atomic_store_n(&diverted, on, __ATOMIC_RELAXED);
+	if (!platform_on_other_cpus(cpu_pages_follow_divert)) {
+		__atomic_store_n(&diverted, former, __ATOMIC_RELAXED);
+		return false;
+	}
+	cpu_pages_follow_divert();
+	return true;
+}
+
 u64 cpu_pages_count(void)
 {
 	u64 pages = 0;
@@ -352,7 +431,8 @@ u64 cpu_pages_count(void)
 	for (unsigned id = 0; id < mm_nr_contexts(); id++)
 		for (unsigned rank = 0; rank < NR_ZONE_KINDS; rank++)
 			for (unsigned order = 0; order < CPU_PAGE_ORDERS; order++)
-				pages += (u64)entries(&cpu_table[id].stack[rank][order], order)
+				pages += (u64)entries(&stacks_of_rank(&cpu_table[id], rank)[order],
+				                      order)
 				         << order;
 	return pages;
 }
@@ -386,14 +466,17 @@ static const char *check_stack(const struct page_stack *s, unsigned zone_id, uns
 	return NULL;
 }
 
-static const char *check_context(const struct cpu_pages *cpu)
+static const char *check_context(struct cpu_pages *cpu)
 {
 	const char *fault = NULL;
 
-	for (unsigned id = 0; id < MAX_ZONES; id++)
+	for (unsigned id = 0; id < MAX_ZONES; id++) {
+		const struct page_stack *s = stacks_of_zone(cpu, id);
+
 		for (unsigned order = 0; order < CPU_PAGE_ORDERS && fault == NULL; order++)
-			if (cpu->of_zone[id] != always_full)
-				fault = check_stack(&cpu->of_zone[id][order], id, order);
+			if (s != always_full)
+				fault = check_stack(&s[order], id, order);
+	}
 	return fault;
 }
 

@@ -3,6 +3,7 @@
  *
  *     memory map → boot memory → page map → zones → per-CPU pages → slab → kmalloc, vmem → vmalloc
  */
+#include "event_record.h"
 #include "internal.h"
 
 #include <lib/assert.h>
@@ -162,6 +163,7 @@ void mm_init(struct memmap *map, struct bootmem *boot)
 	site_init();              /* numbers the call sites */
 	reclaim_init();           /* nobody to ask yet */
 	retire_init();            /* no page is to leave */
+	event_init();             /* nothing is recorded */
 	node_init();              /* which nodes to ask in which order */
 	init_page_map(map, boot); /* struct page for every frame of RAM */
 	mm_context_init(boot);    /* two for each CPU */

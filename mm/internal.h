@@ -56,6 +56,11 @@ struct cpu_pages {
 	unsigned node;                    /* C: the CPU's own */
 	u64 nr_refills, nr_drains;        /* X: trips to the zones */
 	struct page *slot[NR_ZONE_KINDS][CPU_PAGE_SLOTS]; /* X */
+
+	/* X: while it is diverted, the fast ways find `stack` empty and all in of_zone full; these
+	 * are the real ones. */
+	bool diverted;
+	struct page_stack held[NR_ZONE_KINDS][CPU_PAGE_ORDERS];
 } __aligned(64);
 
 /* The slot of the sentinel. */
@@ -128,6 +133,11 @@ size_t cpu_pages_pop_many(size_t n, struct page *pages[]);
 /* From here on no context caches pages, or all do again; those of CPUs that are started later too.
  * In threads. False: other CPUs cannot be told now, and nothing is changed. */
 bool cpu_pages_bypass(bool on);
+
+/* From here on every allocation and free of pages takes the slow way, which uses the caches as the
+ * fast one does, or no longer. As above. */
+bool cpu_pages_divert(bool on);
+void cpu_pages_follow_divert(void); /* this CPU */
 
 /* Pages (not blocks) in all caches. */
 u64 cpu_pages_count(void);
@@ -212,6 +222,10 @@ void slab_init(void);
 
 /* From here on the fast ways find no object, or as usual: of all caches. In threads. */
 void slab_bypass(bool on);
+
+/* From here on caches have numbers for events; and, if `objects`, all allocations and frees take
+ * the slow way, which uses the magazines as the fast one does. Or no longer. In threads. */
+void slab_divert(bool on, bool objects);
 u64 slab_pages(void);        /* in slabs, the metadata caches' included */
 u64 slab_live_objects(void); /* with an owner, the manager's own left out */
 

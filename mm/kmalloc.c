@@ -91,6 +91,8 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 	__atomic_store_n(&head->type, PAGE_LARGE, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
+	if (event_is_on(EVENT_LARGE_ALLOC))
+		event_bytes(EVENT_LARGE_ALLOC, (u64)page_address(head), size, EVENT_NO_CACHE, tag);
 	if (PLATFORM_POISONS && !kmalloc_large_has_zone)
 		narrow(page_address(head), (size_t)head->nr_pages << PAGE_SHIFT, size,
 		       POISON_LARGE_TAIL);
@@ -122,6 +124,8 @@ static __noinline void free_large(const void *p)
 	if (head == NULL || !__atomic_compare_exchange_n(&head->type, &large, PAGE_ALLOCATED, false,
 	                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		slab_bad_free("kfree", NULL, p);
+	if (event_is_on(EVENT_LARGE_FREE))
+		event_bytes(EVENT_LARGE_FREE, (u64)p, head->bytes, EVENT_NO_CACHE, head->site);
 	__atomic_sub_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&large_objects, 1, __ATOMIC_RELAXED);
 	if (unlikely(large_guard_on))

@@ -17,6 +17,7 @@
  * Cost: a hot block of order 0 … 3 is a pop or a push on this CPU's stack; others one step an order
  * under the zone's lock.
  */
+#include "event_record.h"
 #include "internal.h"
 
 #include <lib/assert.h>
@@ -84,6 +85,8 @@ static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 
 
 void page_alloc_failed(gfp_t gfp, unsigned order)
 {
+	if (event_is_on(EVENT_OUT_OF_MEMORY))
+		event_block(EVENT_OUT_OF_MEMORY, 0, order, PAGE_SIZE << order, 0);
 	oom_report(gfp, order, __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED));
 }
 
@@ -132,6 +135,9 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 	platform_pages_allocated(page, page_block_pages(page));
 	if (unlikely(page_debug_on))
 		page_debug_allocated(page, page_block_pages(page));
+	if (event_is_on(EVENT_PAGES_ALLOC))
+		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order,
+		            page_block_pages(page) << PAGE_SHIFT, page->zone);
 	if (gfp & __GFP_ZERO)
 		memset(page_address(page), 0, page_block_pages(page) << PAGE_SHIFT);
 	return page;
@@ -153,6 +159,15 @@ static __always_inline struct page *given_out(struct page *page, unsigned order)
 	return page;
 }
 
+/* The same on a slow way. */
+static __always_inline struct page *given_out_slowly(struct page *page, unsigned order)
+{
+	if (event_is_on(EVENT_PAGES_ALLOC))
+		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order, PAGE_SIZE << order,
+		            page->zone);
+	return given_out(page, order);
+}
+
 /* Blocks that no stack holds, in the common case: from the highest zone. */
 static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 {
@@ -161,7 +176,7 @@ static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 	if (likely(!(gfp & GFP_PLACED) && order <= MAX_ORDER &&
 	           zone_can_spare(mm_this(pages)->zone[0], gfp, ZONE_NORMAL, 1ull << order)))
 		page = zone_alloc(mm_this(pages)->zone[0], order);
-	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out_slowly(page, order) : alloc_slowly(gfp, order);
 }
 
 /* An empty stack: a trip to its zone in the common case, or what is below it in the node. */
@@ -169,7 +184,7 @@ static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
 {
 	struct page *page = cpu_pages_alloc_near(gfp, order);
 
-	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out_slowly(page, order) : alloc_slowly(gfp, order);
 }
 
 /* From the stacks of the highest zone, which stand first. */
@@ -217,8 +232,12 @@ static __noinline __cold void free_oddly(struct page *page, unsigned order)
 {
 	const char *fault;
 
-	if (retire_free(page, order))
+	if (retire_free(page, order)) {
+		if (event_is_on(EVENT_PAGES_FREE)) /* after it, which alone can say so */
+			event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order,
+			            page->zone);
 		return;
+	}
 	fault = page_free_fault(page, order);
 	panic_about(report_story, page_state(page) != PAGEBLOCK_UNKNOWN ? page_address(page) : page,
 	            "page_alloc: %s pfn=%#lx order=%u", fault ? fault : "freed by another CPU too",
@@ -231,6 +250,9 @@ static __noinline void free_large(struct page *page, unsigned order)
 {
 	if (unlikely(page_debug_on) && page_free_fault(page, order) == NULL)
 		page_debug_freed(page, 1ull << order);
+	if (event_is_on(EVENT_PAGES_FREE) && page_free_fault(page, order) == NULL)
+		event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order,
+		            page->zone);
 	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN ||
 	             page_lookup(page_to_pfn(page)) == NULL || page->zone >= MAX_ZONES ||
 	             !zone_free(page_zone(page), page, order)))
@@ -315,6 +337,9 @@ void page_run_free(struct page *head, u32 nr_pages)
 {
 	if (unlikely(page_debug_on))
 		page_debug_freed(head, nr_pages);
+	if (event_is_on(EVENT_PAGES_FREE))
+		event_block(EVENT_PAGES_FREE, page_to_pfn(head), log2_ceil(nr_pages),
+		            (u64)nr_pages << PAGE_SHIFT, head->zone);
 	zone_free_run(page_zone(head), head, nr_pages);
 }
 

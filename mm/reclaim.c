@@ -10,6 +10,7 @@
  *
  * Cost: a call of each shrinker in each round.
  */
+#include "event_record.h"
 #include "internal.h"
 
 #include <lib/assert.h>
@@ -149,7 +150,10 @@ u64 reclaim_pages(u64 nr_pages)
 		give_unused();
 	}
 	self->in_reclaim = false;
-	return gained(before);
+	before = gained(before);
+	if (event_is_on(EVENT_RECLAIM))
+		event_trip(EVENT_RECLAIM, EVENT_NO_CACHE, 0, 0, before);
+	return before;
 }
 
 /* What the zones lack to their high marks. */

@@ -365,7 +365,6 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 	memset(s, 0, c->record_bytes);
 	s->base = c->record_cache ? start + c->lead : start + align_up(c->record_bytes, 16);
 	s->reciprocal = c->reciprocal;
-	s->cpu = cpu_objects_for_free(c);
 	s->cache = c;
 	s->nr_pages = (u16)c->nr_pages;
 	s->node = (u8)page_zone(head)->node;
@@ -376,6 +375,13 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 static u64 slab_end(const struct slab *s)
 {
 	return slab_start(s) + ((u64)s->nr_pages << PAGE_SHIFT);
+}
+
+static __noinline void record_slab(enum event_kind kind, const struct kmem_cache *c,
+                                   const struct page *head)
+{
+	event_bytes(kind, (u64)page_to_pfn(head) << PAGE_SHIFT, (u64)c->nr_pages << PAGE_SHIFT,
+	            c->number, EVENT_NO_SITE);
 }
 
 /* Makes a slab of these pages. False: no memory for its record, or no pages. */
@@ -398,8 +404,11 @@ static bool grow_with(struct kmem_cache *c, gfp_t gfp, struct page *head)
 		slab_debug_enter(c, s);
 	platform_poison_as((void *)s->base, slab_end(s) - s->base, POISON_RED_ZONE);
 	pages_enter_slab(head, c->nr_pages, s);
+	if (event_is_on(EVENT_SLAB_NEW))
+		record_slab(EVENT_SLAB_NEW, c, head);
 
 	flags = spin_lock_irq(&c->lock);
+	s->cpu = c->home;
 	list_slab(c, s, c->nr_objects, SLABS_EMPTY);
 	c->nr_slabs++;
 	c->nr_free += c->nr_objects;
@@ -442,6 +451,8 @@ u64 slab_release(struct kmem_cache *c, struct list *surplus)
 		pages_leave_slab(head, s->nr_pages);
 		if (c->record_cache != NULL)
 			slab_free_bare(c->record_cache, s);
+		if (event_is_on(EVENT_SLAB_GONE))
+			record_slab(EVENT_SLAB_GONE, c, head);
 		pages_free(c, head);
 	}
 	if (pages != 0)

@@ -29,7 +29,8 @@ struct spinlock cache_list_lock = SPINLOCK_INIT("slab caches");
 static const u16 record_sizes[] = {80, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1152};
 static struct kmem_cache record_caches[ARRAY_SIZE(record_sizes)];
 static struct kmem_cache cache_cache;
-static bool bypassed; /* under the list's lock */
+static bool bypassed;           /* under the list's lock */
+static bool numbered, diverted; /* likewise */
 
 struct kmem_cache *slab_record_cache(u32 bytes)
 {
@@ -97,14 +98,18 @@ int cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t alig
 	if (!cache_layout(c))
 		return -EINVAL;
 	slab_set_grades(c);
-	c->cpu = c->hot = cpu_objects_none;
-	return create_parts(c) ? 0 : -ENOMEM;
+	c->number = EVENT_NO_CACHE;
+	c->cpu = c->hot = c->home = cpu_objects_none;
+	if (!create_parts(c))
+		return -ENOMEM;
+	c->home = cpu_objects_for_free(c);
+	return 0;
 }
 
 /* Where the fast ways in look from now on. The list's lock is held, or nobody has the cache yet. */
 static void set_hot(struct kmem_cache *c)
 {
-	bool closed = bypassed || c->gated;
+	bool closed = bypassed || diverted || c->gated;
 
 	__atomic_store_n(&c->hot, closed ? cpu_objects_none : c->cpu, __ATOMIC_RELAXED);
 }
@@ -134,6 +139,35 @@ void slab_randomize(u64 seed)
 	spin_unlock_irq(&cache_list_lock, flags);
 }
 
+/* Where frees go from now on, of the slabs that there are too. */
+static void set_home(struct kmem_cache *c, struct cpu_objects *home)
+{
+	u64 flags = spin_lock_irq(&c->lock);
+
+	c->home = home;
+	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
+		for (struct list *at = c->slabs[i].next; at != &c->slabs[i]; at = at->next)
+			__atomic_store_n(&list_entry(at, struct slab, link)->cpu, home,
+			                 __ATOMIC_RELAXED);
+	spin_unlock_irq(&c->lock, flags);
+}
+
+void slab_divert(bool on, bool objects)
+{
+	u64 flags = spin_lock_irq(&cache_list_lock);
+
+	numbered = on;
+	diverted = on && objects;
+	for (struct list *at = cache_list.next; at != &cache_list; at = at->next) {
+		struct kmem_cache *c = list_entry(at, struct kmem_cache, link);
+
+		c->number = on ? event_name_cache(c->name, c->size) : EVENT_NO_CACHE;
+		set_hot(c);
+		set_home(c, diverted ? cpu_objects_none : cpu_objects_for_free(c));
+	}
+	spin_unlock_irq(&cache_list_lock, flags);
+}
+
 void cache_enlist(struct kmem_cache *c)
 {
 	u64 flags = spin_lock_irq(&cache_list_lock);
@@ -141,6 +175,10 @@ void cache_enlist(struct kmem_cache *c)
 	list_push_back(&cache_list, &c->link);
 	set_random(c);
 	set_hot(c);
+	if (diverted)
+		set_home(c, cpu_objects_none);
+	if (numbered)
+		c->number = event_name_cache(c->name, c->size);
 	spin_unlock_irq(&cache_list_lock, flags);
 }
 
@@ -418,7 +456,7 @@ void slab_init(void)
 	char name[32];
 
 	list_init(&cache_list);
-	bypassed = false;
+	bypassed = numbered = diverted = false;
 	random_seed = mm_hardening().slab_random ? mm_hardening().seed | 1 : 0;
 	slab_kept_init();
 	stack_depot_init();

@@ -58,16 +58,24 @@ static void *alloc_of_copy(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size
 	return object;
 }
 
-__noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size)
+void slab_record(enum event_kind kind, const struct kmem_cache *c, const void *object, size_t size,
+                 u32 tag)
+{
+	const struct alloc_site *site = site_of_tag(tag);
+
+	if (object == NULL || c->flags & SLAB_INTERNAL)
+		return;
+	if (size == 0)
+		size = site != NULL && site->size != 0 && kind == EVENT_OBJECT_ALLOC ? site->size
+		                                                                     : c->size;
+	event_bytes(kind, (u64)object, size, c->number, tag);
+}
+
+/* Of a cache without copies and debugging. */
+static __always_inline void *alloc_plain(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size)
 {
 	void *guarded;
 
-	if (unlikely(c->magic != CACHE_MAGIC))
-		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
-	if (unlikely(c->copies != NULL))
-		return alloc_of_copy(cache_copy(c, tag), gfp, tag, size);
-	if (unlikely(c->debug != 0))
-		return slab_debug_alloc(c, gfp, tag, size, ANY_NODE);
 	if (inject_fails_object(c, gfp, tag))
 		return NULL;
 	guarded = guard_alloc(c, tag, size);
@@ -86,6 +94,22 @@ __noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size
 		if (!slab_grow(c, gfp) && !(PLATFORM_POISONS && quarantine_drain(c)))
 			return NULL;
 	}
+}
+
+__noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size)
+{
+	void *object;
+
+	if (unlikely(c->magic != CACHE_MAGIC))
+		panic("slab: allocation from a destroyed cache cache=%p", (void *)c);
+	if (unlikely(c->copies != NULL))
+		return alloc_of_copy(cache_copy(c, tag), gfp, tag, size);
+	if (unlikely(c->debug != 0))
+		return slab_debug_alloc(c, gfp, tag, size, ANY_NODE);
+	object = alloc_plain(c, gfp, tag, size);
+	if (event_is_on(EVENT_OBJECT_ALLOC))
+		slab_record(EVENT_OBJECT_ALLOC, c, object, size, tag);
+	return object;
 }
 
 __noinline void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag)
@@ -196,6 +220,7 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 {
 	struct slab *s = slab_of(object);
 	struct magazine_slot slot = {object, s != NULL ? slab_tag_of(s, object) : NULL};
+	u32 tag;
 
 	if (guard_owns(object)) {
 		guard_free(who, c, object);
@@ -209,8 +234,11 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 		slab_debug_free(who, s, object);
 		return;
 	}
+	tag = *slot.tag;
 	if (!retire(slot.tag))
 		slab_bad_free(who, c, object);
+	if (event_is_on(EVENT_OBJECT_FREE))
+		slab_record(EVENT_OBJECT_FREE, c, object, 0, tag);
 	if (c->flags & SLAB_ZERO_ON_FREE) {
 		platform_unpoison(object, c->size);
 		memset(object, 0, c->size);
@@ -236,7 +264,7 @@ __mm_fast void kmem_cache_free(struct kmem_cache *c, void *object)
  * Neighbours tend to be of one slab, so the page is looked up only for another. Interrupts off. */
 static size_t push_many(const struct kmem_cache *c, size_t n, void *objects[])
 {
-	struct cpu_objects *o = cpu_objects_here(cpu_objects_for_free(c));
+	struct cpu_objects *o = cpu_objects_here(data_race(c->home)); /* for all of the batch */
 	struct magazine_slot *top = o->top;
 	size_t nr, room = min_u64(n, (u64)(o->limit - top));
 	u64 base = 0, bytes = 0, reciprocal = 0;

@@ -127,7 +127,7 @@ void cpu_objects_destroy(struct kmem_cache *c)
 {
 	if (c->cpu != cpu_objects_none)
 		kmem_cache_free(&cpu_objects_cache, c->cpu);
-	c->cpu = c->hot = cpu_objects_none;
+	c->cpu = c->hot = c->home = cpu_objects_none;
 	c->capacity = 0;
 }
 
@@ -212,6 +212,8 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 	spin_unlock(&c->lock);
 	if (surplus != NULL)
 		magazine_destroy(c, surplus);
+	if (event_is_on(EVENT_MAGAZINE_REFILL))
+		event_trip(EVENT_MAGAZINE_REFILL, c->number, 0, 0, nr_loaded(o));
 	return nr_loaded(o) != 0;
 }
 
@@ -237,6 +239,8 @@ static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *
 	}
 	depot_note_trip(c);
 	spin_unlock(&c->lock);
+	if (event_is_on(EVENT_MAGAZINE_DRAIN))
+		event_trip(EVENT_MAGAZINE_DRAIN, c->number, 0, 0, c->capacity);
 	o->nr_spare = 0;
 	load_spare(c, o);
 }

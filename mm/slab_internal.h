@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "event_record.h"
 #include "internal.h"
 
 #include <lib/bitmap.h>
@@ -16,9 +17,9 @@
  * through any of its pages' struct page.
  */
 struct slab {
-	u64 base;                /* C: address of object 0 */
-	u64 reciprocal;          /* C: see below */
-	struct cpu_objects *cpu; /* C: where frees go: the cache's, or those that are always full */
+	u64 base;                 /* C: address of object 0 */
+	u64 reciprocal;           /* C: see below */
+	struct cpu_objects *cpu;  /* A: where frees go: the cache's home */
 	struct kmem_cache *cache; /* C */
 	struct list link;         /* L: cache->slabs[list] */
 	u32 nr_to_next;           /* L: frees until it belongs on the next list: slab_nr_free() */
@@ -104,16 +105,18 @@ struct depot {
 
 /* L: guarded by lock. C: constant after creation. A: atomic. */
 struct kmem_cache {
-	struct cpu_objects *hot; /* A: where the fast ways in look: cpu, or what is always empty */
-	struct cpu_objects *cpu; /* C: one for each context; those that are always empty and full:
-	                            no magazines */
-	u32 magic;               /* C */
-	u32 flags;               /* C */
-	u32 size, stride;        /* C */
-	u32 align;               /* C */
-	u32 capacity;            /* C: of a magazine; 0: no magazines */
-	u32 nr_pages;            /* C: of a slab */
-	u32 nr_objects;          /* C: of a slab */
+	struct cpu_objects *hot;  /* A: where the fast ways in look: cpu, or what is always empty */
+	struct cpu_objects *cpu;  /* C: one for each context; those that are always empty and full:
+	                             no magazines */
+	struct cpu_objects *home; /* L: where the fast ways put what is freed: cpu, or what is
+	                             always full */
+	u32 magic;                /* C */
+	u32 flags;                /* C */
+	u32 size, stride;         /* C */
+	u32 align;                /* C */
+	u32 capacity;             /* C: of a magazine; 0: no magazines */
+	u32 nr_pages;             /* C: of a slab */
+	u32 nr_objects;           /* C: of a slab */
 	u32 nr_slots;     /* C: tags; one more than objects where a tail could hold an address */
 	u32 bits_offset;  /* C: of a slab's bits in its record */
 	u32 record_bytes; /* C */
@@ -140,6 +143,7 @@ struct kmem_cache {
 	u32 nr_walks;     /* of that list, that stand here */
 	bool claimed;     /* to be destroyed: walks pass it by */
 	bool gated;       /* A: hot is closed until the next allocation comes by: debug/guard.c */
+	u16 number;       /* among events, while they are on: <mm/event.h> */
 	char name[32];    /* C */
 };
 
@@ -259,7 +263,7 @@ bool cpu_objects_create(struct kmem_cache *c);
 void cpu_objects_destroy(struct kmem_cache *c);
 struct cpu_objects *cpu_objects_of(const struct kmem_cache *c, unsigned context);
 
-/* Where the fast way puts what is freed: where a longer way is right, the one that is full. */
+/* A cache's home, when nothing is diverted: where a longer way is right, the one that is full. */
 static inline struct cpu_objects *cpu_objects_for_free(const struct kmem_cache *c)
 {
 	bool is_longer =
@@ -331,6 +335,10 @@ void *slab_alloc_slowly(struct kmem_cache *c, gfp_t gfp, u32 tag);
 /* The same of so many bytes, at most the cache's: 0 for that. */
 void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size);
 void slab_free_slowly(const char *who, struct kmem_cache *c, void *object);
+
+/* An object's event; object NULL: none. size 0: what the call site says, or the cache's. */
+void slab_record(enum event_kind kind, const struct kmem_cache *c, const void *object, size_t size,
+                 u32 tag);
 
 /* The next cache with magazines, in turn: its next allocation finds the fast way closed, and passes
  * the gate (once: true), which opens it again. The end: no gate is left. Any context. */

@@ -90,6 +90,8 @@ static void *alloc_on(struct kmem_cache *c, gfp_t gfp, unsigned node, u32 tag)
 			return slab_alloc(c, gfp, tag);
 	}
 	platform_unpoison(object, c->size);
+	if (event_is_on(EVENT_OBJECT_ALLOC))
+		slab_record(EVENT_OBJECT_ALLOC, c, object, 0, tag);
 	return object;
 }
 

@@ -19,6 +19,7 @@
  * once, and so does a free. It is not held while pages or addresses are allocated or freed; memory
  * for page tables is taken under it, without reclaim.
  */
+#include "event_record.h"
 #include "vmem_internal.h"
 
 #include <lib/assert.h>
@@ -27,6 +28,7 @@
 #include <mm/page_alloc.h>
 #include <mm/pt.h>
 #include <mm/reclaim.h>
+#include <mm/slab.h>
 #include <mm/vmalloc.h>
 
 #define SMALL_ORDER 3u /* the largest that CPUs cache */
@@ -409,6 +411,8 @@ void *vmalloc_tag(u64 size, gfp_t gfp, u32 tag)
 	                              : alloc_large(bytes, gfp, inner, tag);
 	if (likely(p != NULL))
 		platform_area_usable((u64)p, bytes, size);
+	if (event_is_on(EVENT_VMALLOC) && p != NULL)
+		event_bytes(EVENT_VMALLOC, (u64)p, size, EVENT_NO_CACHE, tag);
 	return p;
 }
 
@@ -464,6 +468,15 @@ static u64 unmap_locked(const struct vm_area *a, struct page **blocks, u64 *irq)
 	return a->bytes;
 }
 
+/* The record of the area is an object, which knows who asked for it. */
+static __noinline void record_free(const struct vm_area *a)
+{
+	struct slab_object_info info;
+	u32 tag = slab_object_of(a, &info) ? info.tag : EVENT_NO_SITE;
+
+	event_bytes(EVENT_VFREE, area_start(a), a->bytes, EVENT_NO_CACHE, tag);
+}
+
 static void area_free(const char *who, const void *p, enum area_kind kind)
 {
 	struct page *blocks = NULL;
@@ -476,6 +489,8 @@ static void area_free(const char *who, const void *p, enum area_kind kind)
 		return;
 	irq = spin_lock_irq(&area_lock);
 	a = area_take_locked(who, p, kind, &part, irq);
+	if (event_is_on(EVENT_VFREE) && kind == AREA_PAGES)
+		record_free(a);
 	platform_area_usable(area_start(a), a->bytes, 0);
 	if (unlikely(unmap_locked(a, &blocks, &irq) != a->bytes)) {
 		spin_unlock_irq(&area_lock, irq);

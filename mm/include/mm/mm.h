@@ -5,6 +5,7 @@
 
 #include <mm/bootmem.h>
 #include <mm/bounds.h>
+#include <mm/event.h>
 #include <mm/gfp.h>
 #include <mm/guard.h>
 #include <mm/inject.h>

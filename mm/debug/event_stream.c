@@ -1,0 +1,235 @@
+/*
+ * The stream of events: its header, the state at the start, names, its end. See docs/events.md.
+ *
+ * At the start a reader is told everything that it needs to know where memory is from then on: each
+ * zone's range, each free block, each slab, and how much of each cache lives. That is written while
+ * the machine stands still, straight to the stream. Names of call sites and caches are written just
+ * before the first record that uses them, by whoever drains: so they cost no place in a ring, and
+ * cannot be lost.
+ *
+ * A cache gets its number when events are turned on, or when it is made after that; its name is
+ * kept here, because the cache may be gone when its events are drained.
+ *
+ * Nothing here allocates between open and release.
+ */
+#include "../event_record.h"
+#include "../slab_internal.h"
+
+#include <lib/string.h>
+#include <mm/page_alloc.h>
+#include <mm/site.h>
+
+#define NR_NAMES 1024u
+
+struct cache_name {
+	char text[32];
+	u32 size;
+	bool is_written;
+};
+
+static struct event_options options; /* C while open */
+static struct cache_name *names;     /* NR_NAMES; NULL: closed */
+static u32 nr_names;                 /* under the caches' lock */
+static u64 nr_bytes;                 /* A */
+static u64 written_sites[(TAG_MARK + 63) / 64];
+
+static void write(const void *bytes, size_t n)
+{
+	options.write(options.context, bytes, n);
+	__atomic_add_fetch(&nr_bytes, n, __ATOMIC_RELAXED);
+}
+
+static void write_event(const struct event *e)
+{
+	write(e, sizeof(*e));
+}
+
+/* --- names --- */
+
+u16 event_name_cache(const char *name, u32 size)
+{
+	if (names == NULL || nr_names == NR_NAMES)
+		return EVENT_NO_CACHE;
+	names[nr_names] = (struct cache_name){.size = size};
+	str_copy(names[nr_names].text, name, sizeof(names[0].text));
+	return (u16)nr_names++;
+}
+
+const char *event_cache_name(u16 cache)
+{
+	return names != NULL && cache < nr_names ? names[cache].text : NULL;
+}
+
+/* The text in whole records behind the one that announces it. */
+static void write_text(struct event *e, const char *text)
+{
+	char chunk[sizeof(*e)];
+	size_t length = strlen(text);
+
+	e->size = length;
+	write_event(e);
+	for (size_t at = 0; at < length; at += sizeof(chunk)) {
+		size_t part = min_u64(length - at, sizeof(chunk));
+
+		memset(chunk, 0, sizeof(chunk));
+		memcpy(chunk, text + at, part);
+		write(chunk, sizeof(chunk));
+	}
+}
+
+static void name_site(u16 tag, u64 time)
+{
+	struct event e = {
+	    .kind = EVENT_NAME_SITE, .site = tag, .time = time, .cache = EVENT_NO_CACHE};
+	const struct alloc_site *site = site_of_tag(tag);
+	char text[160];
+
+	if (tag >= TAG_MARK || (written_sites[tag / 64] >> tag % 64 & 1))
+		return;
+	written_sites[tag / 64] |= 1ull << tag % 64;
+	if (site == NULL)
+		return;
+	format_buf(text, sizeof(text), "%s %s:%u", site->function, site->file, site->line);
+	write_text(&e, text);
+}
+
+static void name_cache(u16 cache, u64 time)
+{
+	struct event e = {.kind = EVENT_NAME_CACHE, .cache = cache, .time = time};
+
+	if (event_cache_name(cache) == NULL || names[cache].is_written)
+		return;
+	names[cache].is_written = true;
+	e.address = names[cache].size;
+	write_text(&e, names[cache].text);
+}
+
+void event_stream_put(const struct event *e)
+{
+	if (e->site != EVENT_NO_SITE)
+		name_site(e->site, e->time);
+	if (e->cache != EVENT_NO_CACHE)
+		name_cache(e->cache, e->time);
+	write_event(e);
+}
+
+/* --- the start --- */
+
+static void write_block(u64 pfn, unsigned order, const struct zone *z)
+{
+	write_event(&(struct event){
+	    .kind = EVENT_ALREADY_FREE,
+	    .time = cycles(),
+	    .address = pfn << PAGE_SHIFT,
+	    .size = PAGE_SIZE << order,
+	    .order = (u8)order,
+	    .node = z->node,
+	    .cache = EVENT_NO_CACHE,
+	});
+}
+
+static void write_zone(struct zone *z)
+{
+	const struct buddy *b = &z->buddy;
+
+	write_event(&(struct event){
+	    .kind = EVENT_MEMORY,
+	    .time = cycles(),
+	    .address = (u64)b->low << PAGE_SHIFT,
+	    .size = (u64)(b->high - b->low) << PAGE_SHIFT,
+	    .order = z->kind,
+	    .node = z->node,
+	    .cache = EVENT_NO_CACHE,
+	});
+	for (unsigned order = 0; order < NR_ORDERS; order++)
+		for (u32 pfn = b->head[order]; pfn != 0; pfn = b->map[pfn].next)
+			write_block(pfn, order, z);
+	for (u32 i = 0; i < b->nr_untouched; i++)
+		for (u64 pfn = b->untouched[i].start; pfn < b->untouched[i].end;
+		     pfn += 1ull << MAX_ORDER)
+			write_block(pfn, MAX_ORDER, z);
+}
+
+static void write_slab(struct kmem_cache *c, const struct slab *s)
+{
+	event_stream_put(&(struct event){
+	    .kind = EVENT_ALREADY_SLAB,
+	    .time = cycles(),
+	    .address = virt_to_phys((void *)slab_start(s)),
+	    .size = (u64)s->nr_pages << PAGE_SHIFT,
+	    .cache = c->number,
+	    .node = s->node,
+	});
+}
+
+static void write_cache(struct kmem_cache *c)
+{
+	struct kmem_cache_stats stats;
+
+	for (unsigned i = 0; i < NR_SLAB_LISTS; i++)
+		for (const struct list *at = c->slabs[i].next; at != &c->slabs[i]; at = at->next)
+			write_slab(c, list_entry(at, const struct slab, link));
+	if (c->flags & SLAB_INTERNAL)
+		return; /* their objects are not traced */
+	kmem_cache_stats(c, &stats);
+	if (stats.nr_live + stats.nr_guarded != 0)
+		event_stream_put(&(struct event){
+		    .kind = EVENT_ALREADY_OBJECTS,
+		    .time = cycles(),
+		    .address = stats.nr_live + stats.nr_guarded,
+		    .size = (stats.nr_live + stats.nr_guarded) * c->size,
+		    .cache = c->number,
+		});
+}
+
+void event_stream_begin(void)
+{
+	write_event(&(struct event){
+	    .kind = EVENT_HEADER,
+	    .address = EVENT_MAGIC,
+	    .size = EVENT_VERSION,
+	    .time = options.ticks_a_second,
+	    .cache = EVENT_NO_CACHE,
+	});
+	for_each_zone(z)
+		write_zone(z);
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))
+		write_cache(c);
+}
+
+bool event_stream_open(const struct event_options *o)
+{
+	options = *o;
+	nr_bytes = 0;
+	nr_names = 0;
+	memset(written_sites, 0, sizeof(written_sites));
+	names = alloc_pages_exact(NR_NAMES * sizeof(*names), GFP_KERNEL | __GFP_NOWARN);
+	return names != NULL;
+}
+
+void event_stream_close(void)
+{
+	if (options.write != NULL)
+		write_event(
+		    &(struct event){.kind = EVENT_END, .time = cycles(), .cache = EVENT_NO_CACHE});
+	options.write = NULL;
+}
+
+u64 event_stream_bytes(void)
+{
+	return __atomic_load_n(&nr_bytes, __ATOMIC_RELAXED);
+}
+
+void event_stream_release(void)
+{
+	if (names != NULL)
+		free_pages_exact(names, NR_NAMES * sizeof(*names));
+	names = NULL;
+	nr_names = 0;
+}
+
+void event_stream_init(void)
+{
+	names = NULL;
+	nr_names = 0;
+}

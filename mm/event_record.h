@@ -1,0 +1,44 @@
+/*
+ * How the layers of mm/ say what they do: private to mm/. See <mm/event.h> and event.c.
+ *
+ * Off, a hook is a test of one bit and a branch that is not taken; it stands on slow ways alone.
+ */
+#pragma once
+
+#include <lib/race.h>
+#include <mm/event.h>
+#include <mm/page.h>
+
+extern u64 event_mask; /* A: bit k while kind k is recorded */
+
+static __always_inline bool event_is_on(enum event_kind kind)
+{
+	return unlikely(data_race(event_mask) >> kind & 1);
+}
+
+/* time and cpu are filled in. Any context, any lock; the order of two calls on a CPU is that of
+ * their records. */
+void event_record(const struct event *e);
+
+/* The caller has asked event_is_on(). A block of page frames: */
+void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 bytes, unsigned zone);
+/* a number of things, of a zone's stack or of a cache's magazine: */
+void event_trip(enum event_kind kind, u16 cache, unsigned order, unsigned node, u64 nr);
+/* bytes at an address: */
+void event_bytes(enum event_kind kind, u64 address, u64 size, u16 cache, u32 site);
+
+void event_init(void);
+
+/* --- debug/event_stream.c --- */
+
+void event_stream_init(void);
+bool event_stream_open(const struct event_options *o);
+void event_stream_begin(void);                /* the machine stands still */
+void event_stream_put(const struct event *e); /* with the names that it is the first to use */
+void event_stream_close(void);
+u64 event_stream_bytes(void);
+void event_stream_release(void);
+
+/* A cache's number from now on; EVENT_NO_CACHE: there are too many. Under the caches' lock. */
+u16 event_name_cache(const char *name, u32 size);
+const char *event_cache_name(u16 cache); /* NULL: none */
