@@ -68,7 +68,7 @@ static const struct option table[] = {
     {"kmalloc_copies", "=N", NUMBER, NO_FLAG, AT(kmalloc_copies), 2, KMALLOC_COPIES_MAX,
      "so many caches a size class, chosen by call site and seed (default: 1)"},
     {"kmalloc_guard", "", FLAG, AT(kmalloc_guard), 0, 0, 0,
-     "a page that may not be touched behind each large kmalloc (default: none)"},
+     "pages around each large kmalloc that may not be touched (default: none)"},
     {"kfence", "=INTERVAL", TEXT, NO_FLAG, AT(kfence), 0, 0,
      "guard pages for every so many-th object: 100, 100,random,objects=255 (default: none)"},
     {"failslab", "=RULE", TEXT, NO_FLAG, AT(fail[INJECT_OBJECTS]), 0, 0,

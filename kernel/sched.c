@@ -470,6 +470,11 @@ u64 sched_milliseconds(void)
 	return __atomic_load_n(&queue0.ticks, __ATOMIC_RELAXED) * 1000 / SCHED_HZ;
 }
 
+u64 platform_milliseconds(void)
+{
+	return sched_milliseconds();
+}
+
 bool sched_is_ticking(void)
 {
 	return this_queue()->ticking;

@@ -89,14 +89,16 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 	large_set_bytes(head, size);
 	head->site = tag;
 	__atomic_store_n(&head->type, PAGE_LARGE, __ATOMIC_RELEASE);
+	if (unlikely(large_guard_on))
+		large_guard_close(head);
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
 	if (event_is_on(EVENT_LARGE_ALLOC))
 		event_bytes(EVENT_LARGE_ALLOC, (u64)page_address(head), size, EVENT_NO_CACHE, tag);
 	if (PLATFORM_POISONS && !kmalloc_large_has_zone)
-		narrow(page_address(head), (size_t)head->nr_pages << PAGE_SHIFT, size,
+		narrow(large_address(head), (size_t)nr_pages << PAGE_SHIFT, size,
 		       POISON_LARGE_TAIL);
-	return page_address(head);
+	return large_address(head);
 }
 
 /* The bytes that may be used. */
@@ -110,7 +112,9 @@ static struct page *large_of(const void *p)
 {
 	struct page *head = is_direct_map(p) ? page_lookup(virt_to_phys(p) >> PAGE_SHIFT) : NULL;
 
-	return head != NULL && head->type == PAGE_LARGE && page_address(head) == p ? head : NULL;
+	if (unlikely(large_guard_on) && head != NULL && head->type == PAGE_INNER)
+		head--; /* the page in front */
+	return head != NULL && head->type == PAGE_LARGE && large_address(head) == p ? head : NULL;
 }
 
 /* Only one of two racing frees turns the type. */
@@ -121,6 +125,8 @@ static __noinline void free_large(const void *p)
 
 	if (unlikely(kmalloc_large_has_zone) && head != NULL)
 		large_verify(head);
+	if (unlikely(large_guard_on) && head != NULL)
+		large_guard_open(head);
 	if (head == NULL || !__atomic_compare_exchange_n(&head->type, &large, PAGE_ALLOCATED, false,
 	                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		slab_bad_free("kfree", NULL, p);
@@ -128,9 +134,7 @@ static __noinline void free_large(const void *p)
 		event_bytes(EVENT_LARGE_FREE, (u64)p, head->bytes, EVENT_NO_CACHE, head->site);
 	__atomic_sub_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&large_objects, 1, __ATOMIC_RELAXED);
-	if (unlikely(large_guard_on))
-		large_guard_open(head);
-	platform_unpoison(p, (size_t)head->nr_pages << PAGE_SHIFT);
+	platform_unpoison(page_address(head), (size_t)head->nr_pages << PAGE_SHIFT);
 	page_run_free(head, head->nr_pages);
 }
 

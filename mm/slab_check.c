@@ -62,7 +62,8 @@ static const char *kind_of_memory(const void *address)
 	case PAGE_ALLOCATED:
 		return "memory of alloc_pages";
 	case PAGE_LARGE:
-		return page_address(head) == address ? "a large kmalloc" : "inside a large kmalloc";
+		return large_address(head) == address ? "a large kmalloc"
+		                                      : "inside a large kmalloc";
 	default:
 		return "not an object of its slab";
 	}

@@ -382,11 +382,12 @@ struct object_debug {
 		u32 sum;  /* of a free object's contents, in caches with a constructor */
 	};
 	u32 alloc_stack, free_stack; /* in the stack depot; 0: not kept */
+	u32 changed_ms;              /* when it was allocated or freed last; wraps in 49 days */
 	u16 last_tag;                /* of the call site that allocated it; 0: never was */
 	u8 alloc_cpu, free_cpu;
 };
 
-static_assert(sizeof(struct object_debug) == 16, "a record has room for SLAB_DEBUG_OBJECTS");
+static_assert(sizeof(struct object_debug) == 20, "a record has room for SLAB_DEBUG_OBJECTS");
 
 #define SLAB_DEBUG_OBJECTS 60 /* a slab, at most */
 #define RED_ZONE_MIN 16       /* both sides together */
@@ -396,6 +397,12 @@ static inline struct object_debug *slab_object_debug(const struct kmem_cache *c,
                                                      u32 index)
 {
 	return (struct object_debug *)((char *)s + c->debug_offset) + index;
+}
+
+/* For how long it has been allocated, or free. */
+static inline u32 object_debug_age_ms(const struct object_debug *o)
+{
+	return (u32)platform_milliseconds() - o->changed_ms;
 }
 
 /* Instead of slab_alloc_slowly() and the rest of slab_free_slowly(). size: what was asked for, 0
@@ -424,14 +431,27 @@ void stack_depot_init(void);
 void large_mark(struct page *head);
 void large_verify(const struct page *head);
 
-/* --- debug/harden.c: a page behind a large kmalloc that may not be touched --- */
+/* --- debug/harden.c: pages on both sides of a large kmalloc that may not be touched --- */
 
 extern bool large_guard_on; /* C */
 
-/* A run for nr_pages with such a page behind them, where that can be; NULL: no memory. And before
- * it is freed: all of it may be touched again. */
+/* A run for nr_pages with such pages around them, where that can be; NULL: no memory. From close to
+ * open, while it is a large kmalloc's, they may not be touched. */
 struct page *large_guard_alloc(unsigned node, gfp_t gfp, u32 nr_pages);
+void large_guard_close(const struct page *head);
 void large_guard_open(const struct page *head);
+
+/* Whether the run has them; its bytes are set. */
+static inline bool large_has_guards(const struct page *head)
+{
+	return unlikely(large_guard_on) && head->nr_pages > div_round_up(head->bytes, PAGE_SIZE);
+}
+
+/* Where the bytes of a large kmalloc begin. */
+static inline char *large_address(const struct page *head)
+{
+	return (char *)page_address(head) + (large_has_guards(head) ? PAGE_SIZE : 0);
+}
 
 /* --- kmalloc_classes.c --- */
 

@@ -224,7 +224,7 @@ const char *test_not_applicable(const char *full_name)
 	    [LAYOUT] = "slab_debug: objects lie otherwise",
 	    [ORDER] = "slab_random: objects come in another order",
 	    [CLASSES] = "kmalloc_copies: a size class is several caches",
-	    [LARGE] = "kmalloc_guard: a large kmalloc has a page more",
+	    [LARGE] = "kmalloc_guard: a large kmalloc has two pages more",
 	    [SLABS] = "kfence: some objects lie between guard pages",
 	};
 	const struct mm_hardening hardening = mm_hardening();

@@ -37,7 +37,8 @@ static const char *object_fault(const struct slab_object_info *info, size_t n)
 static const char *page_fault(const struct page *head, const void *p, size_t n)
 {
 	size_t length = page_block_pages(head) << PAGE_SHIFT;
-	size_t end = (size_t)((u64)p - (u64)page_address(head)) + n;
+	const char *start = head->type == PAGE_LARGE ? large_address(head) : page_address(head);
+	size_t end = (size_t)((const char *)p - start) + n;
 
 	switch (head->type) {
 	case PAGE_FREE:
@@ -46,6 +47,8 @@ static const char *page_fault(const struct page *head, const void *p, size_t n)
 	case PAGE_SLAB:
 		return "between the objects of a slab";
 	case PAGE_LARGE:
+		if ((const char *)p < start)
+			return "before the start of the large kmalloc";
 		length = kmalloc_large_has_zone ? head->bytes : align_up(head->bytes, PAGE_SIZE);
 		return end > length ? "past the end of the large kmalloc" : NULL;
 	case PAGE_ALLOCATED:

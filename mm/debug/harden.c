@@ -1,12 +1,13 @@
 /*
- * What hardening was chosen (mm/harden.h), and the guard pages behind large kmallocs.
+ * What hardening was chosen (mm/harden.h), and the guard pages around large kmallocs.
  *
- * A large kmalloc is a run of pages, of which the last, where this is on, is nobody's: it is taken
- * out of the direct map while the kmalloc lives, so that the first access behind the last page is a
- * fault. Within the last page it is slab_debug=Z that finds a write.
+ * A large kmalloc is a run of pages, of which the first and the last, where this is on, are
+ * nobody's: they are taken out of the direct map while the kmalloc lives, so that the first access
+ * before its bytes' first page or behind the last is a fault. Within the last page it is
+ * slab_debug=Z that finds a write.
  *
- * A run has such a page exactly when it has one page more than its bytes need. Where there is no
- * memory to split the direct map's leaf, or the size is the largest there is, it has none.
+ * A run has both exactly when it has more pages than its bytes need. Where there is no memory to
+ * split the direct map's leaves, or the size is the largest there is, it has neither.
  *
  * Cost: a walk down the page tables and one invlpg at each end; another CPU may remember for a
  * moment that the page was accessible, and miss a fault. No lock but the platform's.
@@ -34,53 +35,58 @@ struct mm_hardening mm_hardening(void)
 
 /* --- guard pages --- */
 
-static bool has_guard(const struct page *head)
+static char *last_page(const struct page *run)
 {
-	return head->nr_pages > div_round_up(head->bytes, PAGE_SIZE);
-}
-
-static char *guard_of(const struct page *head)
-{
-	return (char *)page_address(head) + ((u64)(head->nr_pages - 1) << PAGE_SHIFT);
+	return (char *)page_address(run) + ((u64)(run->nr_pages - 1) << PAGE_SHIFT);
 }
 
 struct page *large_guard_alloc(unsigned node, gfp_t gfp, u32 nr_pages)
 {
-	struct page *head;
-	char *guard;
+	struct page *head = NULL;
 
-	if (nr_pages == 1u << MAX_ORDER)
-		return page_run_alloc_node(node, gfp, nr_pages);
-	head = page_run_alloc_node(node, gfp, nr_pages + 1);
+	if (nr_pages + 2 <= 1u << MAX_ORDER)
+		head = page_run_alloc_node(node, gfp, nr_pages + 2);
 	if (head == NULL)
-		return NULL;
-	guard = guard_of(head);
-	if (platform_guard_begin(guard, PAGE_SIZE)) {
-		platform_guard(guard, false);
+		return page_run_alloc_node(node, gfp, nr_pages);
+	if (platform_guard_begin(page_address(head), PAGE_SIZE) &&
+	    platform_guard_begin(last_page(head), PAGE_SIZE))
 		return head;
-	}
-	page_run_free(head, nr_pages + 1);
+	page_run_free(head, nr_pages + 2);
 	return page_run_alloc_node(node, gfp, nr_pages);
+}
+
+static void set_accessible(const struct page *head, bool accessible)
+{
+	if (large_has_guards(head)) {
+		platform_guard(page_address(head), accessible);
+		platform_guard(last_page(head), accessible);
+	}
+}
+
+void large_guard_close(const struct page *head)
+{
+	set_accessible(head, false);
 }
 
 void large_guard_open(const struct page *head)
 {
-	if (has_guard(head))
-		platform_guard(guard_of(head), true);
+	set_accessible(head, true);
 }
 
 bool large_guard_fault(u64 address, bool is_write, const char *who)
 {
-	const void *p = (const void *)address;
+	const char *p = (const char *)address, *object;
 	const struct page *head = NULL;
 	char site[96];
 
 	if (large_guard_on && is_direct_map(p))
 		head = page_block_of(virt_to_phys(p) >> PAGE_SHIFT);
-	if (head == NULL || head->type != PAGE_LARGE || !has_guard(head) ||
-	    address < (u64)guard_of(head))
+	if (head == NULL || head->type != PAGE_LARGE || !large_has_guards(head))
 		return false;
-	panic("BUG: out of bounds right in kmalloc-large: object %p+%lu (size %u): %s at %s, by %s",
-	      page_address(head), address - (u64)page_address(head), head->bytes,
+	object = large_address(head);
+	if (p >= object && p < last_page(head))
+		return false;
+	panic("BUG: out of bounds %s in kmalloc-large: object %p%+ld (size %u): %s at %s, by %s",
+	      p < object ? "left" : "right", (const void *)object, (long)(p - object), head->bytes,
 	      is_write ? "write" : "read", who, site_name(site, head->site));
 }

@@ -10,7 +10,7 @@
 static char *zone_of_run(const struct page *head, size_t *length)
 {
 	*length = align_up(head->bytes, PAGE_SIZE) - head->bytes;
-	return (char *)page_address(head) + head->bytes;
+	return large_address(head) + head->bytes;
 }
 
 void large_mark(struct page *head)
@@ -29,7 +29,7 @@ void large_verify(const struct page *head)
 	struct damage d = {.found = true,
 	                   .kind = REPORT_RIGHT_RED_ZONE,
 	                   .where = "kmalloc-large",
-	                   .object = page_address(head),
+	                   .object = large_address(head),
 	                   .at = at,
 	                   .size = head->bytes,
 	                   .should = RED_ACTIVE,

@@ -77,7 +77,7 @@ static void mark_large(struct leak_scan *s, u64 address)
 	if (head == NULL || head->type != PAGE_LARGE || (head->site & SITE_MARK))
 		return;
 	head->site |= SITE_MARK;
-	add_work(s, page_address(head), head->bytes);
+	add_work(s, large_address(head), head->bytes);
 }
 
 static void follow(struct leak_scan *s, u64 word)
@@ -191,7 +191,7 @@ static void read_again(struct leak_scan *s, const struct kmem_cache *c, void *ob
 static void read_large_again(void *scan, struct page *head)
 {
 	if (head->type == PAGE_LARGE && (head->site & SITE_MARK)) {
-		add_work(scan, page_address(head), head->bytes);
+		add_work(scan, large_address(head), head->bytes);
 		do_work(scan);
 	}
 }
@@ -208,13 +208,55 @@ static void mark_rest(struct leak_scan *s)
 
 /* --- the report --- */
 
-static void leaked(struct leak_report *out, const void *object, u32 tag, u64 bytes)
+/* NULL: there are others, and no room. */
+static struct leak_site *site_for(struct leak_report *out, u32 tag)
 {
+	struct leak_site *s = out->site, *end = s + out->nr_sites;
+
+	while (s < end && s->tag != tag)
+		s++;
+	if (s == out->site + LEAK_SITES)
+		return NULL;
+	if (s == end) {
+		out->nr_sites++;
+		*s = (struct leak_site){0, 0, tag, LEAK_NO_AGE, LEAK_NO_AGE};
+	}
+	return s;
+}
+
+static void add_to_site(struct leak_site *s, u64 bytes, u32 age_ms)
+{
+	s->objects++;
+	s->bytes += bytes;
+	if (age_ms == LEAK_NO_AGE)
+		return;
+	s->youngest_ms = (u32)min_u64(s->youngest_ms, age_ms);
+	if (s->oldest_ms == LEAK_NO_AGE || age_ms > s->oldest_ms)
+		s->oldest_ms = age_ms;
+}
+
+static void leaked(struct leak_report *out, const void *object, u32 tag, u64 bytes, u32 age_ms)
+{
+	struct leak_site *s = site_for(out, tag);
+
 	out->nr_leaked++;
 	out->leaked_bytes += bytes;
-	if (out->nr_samples < LEAK_SAMPLES)
+	if (out->nr_samples < LEAK_SAMPLES) {
+		out->sample_ms[out->nr_samples] = age_ms;
 		out->sample[out->nr_samples++] = object;
-	site_sums_add(tag, 1, bytes);
+	}
+	if (s != NULL)
+		add_to_site(s, bytes, age_ms);
+}
+
+static u32 age_ms(const struct kmem_cache *c, const void *object)
+{
+	struct slab *s = slab_of(object);
+
+	if (c->debug == 0)
+		return LEAK_NO_AGE;
+	return object_debug_age_ms(
+	    slab_object_debug(c, s, (u32)(((u64)object - s->base) / c->stride)));
 }
 
 static void judge(struct leak_scan *s, const struct kmem_cache *c, void *object, u16 *tag)
@@ -223,7 +265,7 @@ static void judge(struct leak_scan *s, const struct kmem_cache *c, void *object,
 	if (*tag & MARK)
 		*tag &= (u16)~MARK;
 	else
-		leaked(s->out, object, *tag, c->size);
+		leaked(s->out, object, *tag, c->size, age_ms(c, object));
 }
 
 static void judge_large(void *scan, struct page *head)
@@ -236,15 +278,7 @@ static void judge_large(void *scan, struct page *head)
 	if (head->site & SITE_MARK)
 		head->site &= ~SITE_MARK;
 	else
-		leaked(s->out, page_address(head), head->site, head->bytes);
-}
-
-static void add_site(void *report, u32 tag, u64 objects, u64 bytes)
-{
-	struct leak_report *out = report;
-
-	if (out->nr_sites < LEAK_SITES)
-		out->site[out->nr_sites++] = (struct leak_site){objects, bytes, tag};
+		leaked(s->out, large_address(head), head->site, head->bytes, LEAK_NO_AGE);
 }
 
 /* Alone on the machine. */
@@ -256,10 +290,8 @@ static void scan_all(void *scan)
 	blocks_visit(add_block, s);
 	add_guarded(s);
 	mark_rest(s);
-	site_sums_begin();
 	visit_objects(&(struct visit){s, judge});
 	blocks_visit(judge_large, s);
-	site_sums_end(add_site, s->out);
 }
 
 int leak_find(leak_roots roots, struct leak_report *out)
@@ -281,11 +313,18 @@ s64 stats_print_leaks(void)
 	}
 	kprintf("%lu live objects, %lu KiB of roots: %lu objects (%lu bytes) unreferenced\n",
 	        r.nr_objects, r.nr_roots >> 7, r.nr_leaked, r.leaked_bytes);
-	for (unsigned i = 0; i < r.nr_sites; i++)
-		kprintf("%10lu %12lu  %s\n", r.site[i].objects, r.site[i].bytes,
-		        site_name(name, r.site[i].tag));
-	for (unsigned i = 0; i < r.nr_samples; i++)
-		kprintf("  %p\n", r.sample[i]);
+	for (const struct leak_site *s = r.site; s < r.site + r.nr_sites; s++) {
+		kprintf("%10lu %12lu  %s", s->objects, s->bytes, site_name(name, s->tag));
+		if (s->oldest_ms != LEAK_NO_AGE)
+			kprintf(", %u to %u ms old", s->youngest_ms, s->oldest_ms);
+		kprintf("\n");
+	}
+	for (unsigned i = 0; i < r.nr_samples; i++) {
+		kprintf("  %p", r.sample[i]);
+		if (r.sample_ms[i] != LEAK_NO_AGE)
+			kprintf(", %u ms old", r.sample_ms[i]);
+		kprintf("\n");
+	}
 	if (r.nr_leaked > r.nr_samples)
 		kprintf("  and %lu more\n", r.nr_leaked - r.nr_samples);
 	return (s64)r.nr_leaked;

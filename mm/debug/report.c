@@ -107,7 +107,8 @@ static void tell_debug(struct sink *out, const struct slab_object_info *info, st
 	if (o->last_tag >= TAG_FIRST_SITE && info->tag < TAG_FIRST_SITE)
 		format_to(out, ", before by %s", site_name(site, o->last_tag));
 	if (o->last_tag >= TAG_FIRST_SITE)
-		format_to(out, ", allocated on CPU %u", o->alloc_cpu);
+		format_to(out, ", allocated on CPU %u, %s%u ms ago", o->alloc_cpu,
+		          info->tag < TAG_FIRST_SITE ? "freed " : "", object_debug_age_ms(o));
 	format_to(out, "\n");
 	tell_stack(out, "allocated at:", o->alloc_stack);
 	tell_stack(

@@ -241,6 +241,7 @@ static void make_live(struct kmem_cache *c, struct slab *s, u32 index, const str
 	o->alloc_stack = r->stack;
 	o->last_tag = (u16)r->tag;
 	o->alloc_cpu = (u8)cpu_id();
+	o->changed_ms = (u32)platform_milliseconds();
 	mark_zones(c, slab_object(c, s, index), r->size, RED_ACTIVE);
 	s->tag[index] = (u16)r->tag;
 }
@@ -323,6 +324,7 @@ static void make_free(struct kmem_cache *c, struct slab *s, u32 index, u32 stack
 
 	o->free_stack = stack;
 	o->free_cpu = (u8)cpu_id();
+	o->changed_ms = (u32)platform_milliseconds();
 	o->last_tag = s->tag[index];
 	platform_poison(slab_object(c, s, index), c->size);
 	mark_free(c, s, index);

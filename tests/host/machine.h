@@ -35,6 +35,7 @@ u64 host_machine_pc_bytes(void);
 
 /* Which lines of the log are shown: level <= this. LOG_INFO. */
 extern enum log_level host_log_level;
+extern u64 host_milliseconds; /* platform_milliseconds(): stands still until a test moves it */
 
 /* RAM that came after the boot: what platform_map_ram() mapped, and was not unmapped since. */
 extern u64 host_mapped_bytes;

@@ -22,6 +22,7 @@ _Thread_local unsigned host_cpu_id;
 _Thread_local volatile bool host_irq_off, host_irq_attention;
 _Thread_local struct mm_context host_mm_context;
 enum log_level host_log_level = LOG_INFO;
+u64 host_milliseconds;
 
 /* Programs without tests are linked without the framework. */
 extern __typeof__(test_current) test_current __attribute__((weak));
@@ -37,6 +38,11 @@ struct mm_thread *platform_thread(void)
 	static _Thread_local struct mm_thread self;
 
 	return &self;
+}
+
+u64 platform_milliseconds(void)
+{
+	return __atomic_load_n(&host_milliseconds, __ATOMIC_RELAXED);
 }
 
 bool platform_in_interrupt(void)

@@ -80,7 +80,7 @@ TEST(debug_report, an_object_with_all_letters)
 	EXPECT_TOLD("-3: index 0 of its slab, cache debugged");
 	EXPECT_TOLD("allocated at:");
 	EXPECT_TOLD(" cc ");
-	format_buf(line, sizeof(line), ", allocated on CPU %u\n", cpu_id());
+	format_buf(line, sizeof(line), ", allocated on CPU %u, ", cpu_id());
 	EXPECT_TOLD(line);
 	kmem_cache_free(c, p);
 	tell(p + 8);

@@ -139,20 +139,20 @@ TEST(harden, data_have_classes_of_their_own)
 }
 
 /* What the compiler and the sanitizers do not see through. */
-static __noinline __no_asan void poke(char *p, u64 at)
+static __noinline __no_asan void poke(char *p, s64 at)
 {
 	__asm__ volatile("" : "+r"(p));
 	*(volatile char *)(p + at) = 1;
 }
 
-static __noinline __no_asan void peek(char *p, u64 at)
+static __noinline __no_asan void peek(char *p, s64 at)
 {
 	__asm__ volatile("" : "+r"(p));
 	(void)*(volatile char *)(p + at);
 }
 
-/* The first access behind the last page, and not before. */
-TEST(harden, a_large_block_ends_in_a_guard_page)
+/* The first access outside the pages, and not before. */
+TEST(harden, a_large_block_lies_between_guard_pages)
 {
 	u64 pages;
 	char *p;
@@ -162,11 +162,17 @@ TEST(harden, a_large_block_ends_in_a_guard_page)
 	pages = kmalloc_large_pages();
 	p = kmalloc(20000, GFP_KERNEL);
 	ASSERT_NOT_NULL(p);
-	EXPECT_EQ(kmalloc_large_pages(), pages + 6);
+	EXPECT_EQ(kmalloc_large_pages(), pages + 7);
 	EXPECT_EQ(ksize(p), 20480);
 	poke(p, 20479);
 	EXPECT_PANIC("BUG: out of bounds right in kmalloc-large: object", poke(p, 20480));
 	EXPECT_PANIC("+24575 (size 20000): read at", peek(p, 24575));
+	poke(p, 0);
+	EXPECT_PANIC("BUG: out of bounds left in kmalloc-large: object", peek(p, -1));
+	EXPECT_PANIC("-4096 (size 20000): write at", poke(p, -4096));
+	EXPECT_STREQ(object_bounds_fault(p - 1, 2), "before the start of the large kmalloc");
+	EXPECT_STREQ(object_bounds_fault(p + 20479, 2), "past the end of the large kmalloc");
+	EXPECT_NULL(object_bounds_fault(p, 20480));
 	p = krealloc(p, 17000, GFP_KERNEL);
 	poke(p, 20479);
 	EXPECT_PANIC("(size 17000): write at", poke(p, 20480));

@@ -34,12 +34,18 @@ static void expect_stats(u64 nr_left, u64 nr_noted)
 	EXPECT_EQ(s.nr_noted, nr_noted);
 }
 
+static struct zone *pfn_to_zone(u32 pfn)
+{
+	return page_zone(pfn_to_page(pfn));
+}
+
 /* In use now; afterwards the caller frees it, and calls expect_gone(). */
 static void retire_used(u32 pfn)
 {
 	EXPECT_EQ(page_retire(pfn), -EBUSY);
 	EXPECT_EQ(page_retire(pfn), -EBUSY);
 	EXPECT_NOT_NULL(page_block_of(pfn));
+	EXPECT_SOUND(retire_check());
 	expect_stats(0, 1);
 }
 
@@ -53,6 +59,7 @@ static void expect_gone(u32 pfn, u64 managed_before)
 	EXPECT_NULL(page_block_of(pfn));
 	EXPECT_PANIC("not RAM", free_page(pfn_to_page(pfn)));
 	EXPECT_EQ(page_retire(pfn), 0);
+	EXPECT_EQ(page_retire(pfn + (1ull << 32)), -EINVAL);
 	EXPECT_EQ(page_retire_next(0, &left), pfn);
 	EXPECT_TRUE(left);
 	EXPECT_EQ(page_retire_next(pfn, &left), 0);
@@ -75,7 +82,9 @@ TEST(retire, a_free_page_leaves_at_once)
 	free_page(page); /* into the CPU's cache */
 	drain_cpu_pages();
 	free_shape_take(&shape);
+	pfn_to_zone(pfn)->min_free_pages = zone_free_pages(pfn_to_zone(pfn));
 	EXPECT_EQ(page_retire(pfn), 0);
+	EXPECT_EQ(pfn_to_zone(pfn)->min_free_pages, zone_free_pages(pfn_to_zone(pfn)));
 	hoard_take_all(&hoard, GFP_NOWAIT); /* nobody gets it */
 	EXPECT_NULL(page_block_of(pfn));
 	hoard_drop_all(&hoard);
@@ -195,10 +204,25 @@ TEST(retire, what_is_forgotten_stays)
 	EXPECT_SOUND(mm_check());
 }
 
+/* Every second page of eight. */
+static void expect_listed(u32 pfn, bool has_left)
+{
+	u64 at = 0;
+
+	for (u32 i = 0; i < 8; i += 2) {
+		bool left = !has_left;
+
+		at = page_retire_next(at, &left);
+		EXPECT_EQ(at, pfn + i);
+		EXPECT_EQ(left, has_left);
+	}
+	EXPECT_SOUND(retire_check());
+}
+
 TEST(retire, several_of_one_block)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 3);
-	u64 before = managed();
+	u64 before = managed(), frees;
 	u32 pfn;
 
 	ASSERT_NOT_NULL(page);
@@ -206,8 +230,12 @@ TEST(retire, several_of_one_block)
 	for (u32 i = 0; i < 8; i += 2)
 		EXPECT_EQ(page_retire(pfn + i), -EBUSY);
 	expect_stats(0, 4);
+	expect_listed(pfn, false);
+	frees = page_zone(page)->nr_frees;
 	free_pages(page, 3);
+	EXPECT_EQ(page_zone(pfn_to_page(pfn + 1))->nr_frees, frees + 1);
 	expect_stats(4, 0);
+	expect_listed(pfn, true);
 	EXPECT_EQ(managed(), before - 4);
 	for (u32 i = 0; i < 8; i++)
 		EXPECT_EQ(page_block_of(pfn + i) == NULL, i % 2 == 0);
@@ -231,6 +259,95 @@ TEST(retire, the_check_names_a_page_that_has_an_owner_again)
 	swap_words(&page->head, &word);
 	EXPECT_EQ(page_unretire(pfn), 0);
 }
+
+TEST(retire, the_check_counts)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	ASSERT_NOT_NULL(page);
+	EXPECT_EQ(page_retire(page_to_pfn(page)), -EBUSY);
+	retire_nr_noted++;
+	EXPECT_BROKEN(retire_check(), "R1: the sums are not those of the table");
+	retire_nr_noted--;
+	EXPECT_EQ(page_unretire(page_to_pfn(page)), 0);
+	free_page(page);
+}
+
+/* The last page of a zone is one; frames among its pages that it does not have are none. */
+TEST(retire, the_edges_of_zones)
+{
+	for (struct zone *z = zone_next(NULL); z != NULL; z = zone_next(z)) {
+		u32 last = z->buddy.high - 1, gap = z->buddy.low;
+		int error = page_retire(last);
+
+		EXPECT_TRUE(error == 0 || error == -EBUSY);
+		EXPECT_EQ(page_unretire(last), 0);
+		while (gap < last && (page_block_of(gap) || buddy_is_untouched(&z->buddy, gap)))
+			gap++;
+		if (gap < last)
+			EXPECT_EQ(page_retire(gap), -EINVAL);
+	}
+}
+
+#if __STDC_HOSTED__
+#include <tests/host/cpus.h>
+
+/* A block of the highest order, too, whose free nobody may miss. */
+TEST(retire, a_page_of_a_gigabyte)
+{
+	struct page *page;
+	u32 pfn;
+
+	host_machine_borrow(6 * GIB, 1);
+	page = alloc_pages(GFP_KERNEL, MAX_ORDER);
+	ASSERT_NOT_NULL(page);
+	pfn = page_to_pfn(page) + 12345;
+	EXPECT_EQ(page_retire(pfn), -EBUSY);
+	free_pages(page, MAX_ORDER);
+	expect_stats(1, 0);
+	EXPECT_NULL(page_block_of(pfn));
+	EXPECT_SOUND(mm_check());
+	host_machine_return();
+	expect_stats(0, 0); /* another machine has none to wait for */
+}
+
+/* The table is a machine's. */
+TEST(retire, a_new_machine_forgets)
+{
+	struct page *page[3];
+	bool left;
+
+	host_machine_borrow(0, 1);
+	ASSERT_EQ(alloc_pages_bulk(GFP_KERNEL, ARRAY_SIZE(page), page), ARRAY_SIZE(page));
+	for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
+		EXPECT_EQ(page_retire(page_to_pfn(page[i])), -EBUSY);
+	free_page(page[1]);
+	expect_stats(1, 2);
+	host_machine_borrow(0, 1);
+	expect_stats(0, 0);
+	EXPECT_EQ(retire_nr_noted, 0);
+	EXPECT_EQ(page_retire_next(0, &left), 0);
+	EXPECT_SOUND(retire_check());
+	host_machine_return();
+}
+
+/* Other CPUs that cannot be asked: nothing is promised of a page that somebody has. */
+TEST(retire, others_that_were_not_seen)
+{
+	struct page *page;
+	void *object;
+
+	host_machine_borrow(0, 2);
+	page = alloc_page(GFP_KERNEL);
+	object = kmalloc(100, GFP_KERNEL);
+	ASSERT_TRUE(page != NULL && object != NULL);
+	EXPECT_EQ(page_retire(page_to_pfn(page)), -EAGAIN);
+	EXPECT_EQ(page_retire(page_to_pfn(virt_to_page(object))), -EAGAIN);
+	free_page(page);
+	kfree(object);
+	host_machine_return();
+}
+#endif
 
 TEST(retire, impossible_pages)
 {

@@ -30,6 +30,7 @@ static const struct {
     {"slab-record-768", 768, SLAB_ON_SLAB},
     {"slab-record-1024", 1024, SLAB_ON_SLAB},
     {"slab-record-1152", 1152, SLAB_ON_SLAB},
+    {"slab-record-1408", 1408, SLAB_ON_SLAB},
     {"kmem_cache", sizeof(struct kmem_cache), 0},
     {"magazines", sizeof(struct magazine), 0},
     {"cpu_objects", 0, 0}, /* by the number of contexts */

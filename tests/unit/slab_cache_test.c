@@ -49,8 +49,8 @@ TEST(slab_cache, records_are_of_the_smallest_size_that_holds_them)
 	EXPECT_STREQ(kmem_cache_name(slab_record_cache(66)), "slab-record-80");
 	EXPECT_STREQ(kmem_cache_name(slab_record_cache(80)), "slab-record-80");
 	EXPECT_STREQ(kmem_cache_name(slab_record_cache(81)), "slab-record-96");
-	EXPECT_STREQ(kmem_cache_name(slab_record_cache(1152)), "slab-record-1152");
-	EXPECT_NULL(slab_record_cache(1153));
+	EXPECT_STREQ(kmem_cache_name(slab_record_cache(1408)), "slab-record-1408");
+	EXPECT_NULL(slab_record_cache(1409));
 }
 
 TEST(slab_cache, a_new_one_is_as_described)
@@ -253,7 +253,7 @@ TEST(slab_cache, live_objects_by_site)
 
 TEST(slab_cache, shrinking_all_shrinks_the_manager_s_own_too)
 {
-	static const u16 records[] = {80, 96, 256, 1152};
+	static const u16 records[] = {80, 96, 256, 1408};
 
 	slab_shrink_all();
 	for (unsigned i = 0; i < ARRAY_SIZE(records); i++)

@@ -69,6 +69,12 @@ class Page:
         return DIRECT_MAP + (self.pfn << PAGE_SHIFT)
 
     @property
+    def object(self):
+        """Where the bytes of a large kmalloc begin: behind a guard page, if it has more pages than they need."""
+        guarded = number("large_guard_on") and self.pages > -(-self.bytes // PAGE_SIZE)
+        return self.address + (PAGE_SIZE if guarded else 0)
+
+    @property
     def pages(self):
         if self.type == SLAB:
             return 1
@@ -315,7 +321,7 @@ What an address in the direct map is: its object, cache, state and call site, or
             self.show_object(address, Slab(page.slab))
         elif page.type == LARGE:
             print("%#x: byte %d of a kmalloc of %d bytes at %#x, by %s" % (
-                address, address - page.address, page.bytes, page.address, site_name(page.site)))
+                address, address - page.object, page.bytes, page.object, site_name(page.site)))
         else:
             print("%#x: byte %d of a block of %d pages at %#x: %s" % (
                 address, address - page.address, page.pages, page.address, TYPES[page.type]))
@@ -387,7 +393,7 @@ is conservative: an old word that looks like an address hides a leak."""
                 return
             start, length = slab.base + index * slab.stride, slab.size
         elif pfn in large_of:
-            start, length = large_of[pfn].address, large_of[pfn].bytes
+            start, length = large_of[pfn].object, large_of[pfn].bytes
         else:
             return
         if start not in reached:
@@ -406,8 +412,8 @@ is conservative: an old word that looks like an address hides a leak."""
                         lost.setdefault(tag, []).append((slab.base + i * slab.stride, slab.size))
         for page in {page.pfn: page for page in large_of.values()}.values():
             live += 1
-            if page.address not in reached:
-                lost.setdefault(page.site, []).append((page.address, page.bytes))
+            if page.object not in reached:
+                lost.setdefault(page.site, []).append((page.object, page.bytes))
         print("%d live objects: %d unreferenced" % (live, sum(len(objects) for objects in lost.values())))
         for tag, objects in sorted(lost.items(), key=lambda item: -len(item[1])):
             print("%8d objects %10d bytes  %s, first %#x" % (

@@ -13,7 +13,7 @@ struct mm_hardening {
 	u64 seed; /* of all random choices: the same boot with the same seed chooses alike */
 	bool slab_random;   /* objects are given out in random order: slab_randomize() */
 	bool kmalloc_data;  /* __GFP_DATA has size classes of its own: kmalloc-data-64 … */
-	bool kmalloc_guard; /* a large kmalloc ends in a page that may not be touched */
+	bool kmalloc_guard; /* a large kmalloc lies between two pages that may not be touched */
 	u32 kmalloc_copies; /* each size class so many times, the call site says which; below 2:
 	                       once. At most KMALLOC_COPIES_MAX */
 };
@@ -22,10 +22,10 @@ struct mm_hardening {
 void mm_harden(const struct mm_hardening *choice);
 struct mm_hardening mm_hardening(void);
 
-/* --- kmalloc_guard: the page behind a large kmalloc --- */
+/* --- kmalloc_guard: the pages around a large kmalloc --- */
 
 /*
  * A page fault: false when the address is in no such page. Otherwise it panics with one line:
- * "BUG: out of bounds right in kmalloc-large: …". who: what accessed it. Any context.
+ * "BUG: out of bounds left in kmalloc-large: …", or right. who: what accessed it. Any context.
  */
 bool large_guard_fault(u64 address, bool is_write, const char *who);

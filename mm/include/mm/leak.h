@@ -10,14 +10,15 @@
  *
  * Objects are those of caches and of kmalloc(), the manager's own left out. Not judged: blocks of
  * pages and vmalloc areas, which have no tags, and objects between guard pages (mm/guard.h). Ages
- * are not kept.
+ * are kept in caches under slab_debug= alone: elsewhere an object has no room for one.
  */
 #pragma once
 
 #include <lib/types.h>
 
-#define LEAK_SITES 16u   /* call sites that a report has room for: those with the lowest tags */
+#define LEAK_SITES 16u   /* call sites that a report has room for: those that are met first */
 #define LEAK_SAMPLES 16u /* addresses */
+#define LEAK_NO_AGE UINT32_MAX
 
 struct leak_report {
 	u64 nr_objects, nr_roots; /* live objects looked at; words of roots */
@@ -25,9 +26,11 @@ struct leak_report {
 	unsigned nr_sites, nr_samples;
 	struct leak_site {
 		u64 objects, bytes;
-		u32 tag; /* site_name() */
+		u32 tag;                    /* site_name() */
+		u32 youngest_ms, oldest_ms; /* since they were allocated; LEAK_NO_AGE: not known */
 	} site[LEAK_SITES];
 	const void *sample[LEAK_SAMPLES];
+	u32 sample_ms[LEAK_SAMPLES]; /* their ages, or LEAK_NO_AGE */
 	u64 nr_rounds; /* over all objects, because the work list was full: 0 is usual */
 };
 

@@ -133,6 +133,10 @@ bool platform_alone(void (*fn)(void *arg), void *arg);
 struct leak_scan;
 void platform_roots(struct leak_scan *scan);
 
+/* Milliseconds since some moment of the boot; for ages in reports, so a coarse clock will do. Any
+ * context. */
+u64 platform_milliseconds(void);
+
 /*
  * Waiting until somebody gives something back: a list of waiting threads, guarded by the lock that
  * guards what they wait for. platform_may_wait(): this is a thread that may sleep. platform_wait()
