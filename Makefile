@@ -84,19 +84,22 @@ say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$1' '$(subst $(CURDIR)/,,$2)
 
 # --- Compilers ---
 
+# Whether this machine's own compiler makes what the kernel is made of. Elsewhere a cross compiler, or clang with lld.
+NATIVE := $(filter Linux-x86_64 Linux-amd64,$(shell uname -s)-$(shell uname -m))
+found = $(firstword $(foreach c,$1,$(if $(shell command -v $c),$c)))
 ifeq ($(origin CC),default)
-CC := $(or $(firstword $(foreach c,$(if $(filter x86_64 amd64,$(shell uname -m)),gcc) \
-	x86_64-elf-gcc x86_64-linux-gnu-gcc clang,$(if $(shell command -v $c),$c))),gcc)
+CC := $(or $(call found,$(if $(NATIVE),gcc) x86_64-elf-gcc x86_64-linux-gnu-gcc clang),gcc)
 endif
 CC_NAME := $(if $(findstring clang,$(CC)),clang,gcc)
 CROSS := $(patsubst %gcc,%,$(filter x86_64-elf-gcc x86_64-linux-gnu-gcc,$(notdir $(CC))))
 HOSTCC ?= $(if $(CROSS),cc,$(CC))
 HOSTCC_NAME := $(if $(findstring clang,$(HOSTCC)),clang,gcc)
+LLVM := $(if $(NATIVE),,$(filter clang,$(CC_NAME)))
 ifeq ($(origin LD),default)
-LD := $(CROSS)ld
+LD := $(if $(LLVM),ld.lld,$(CROSS)ld)
 endif
-OBJCOPY ?= $(CROSS)objcopy
-NM ?= $(CROSS)nm
+OBJCOPY ?= $(if $(LLVM),$(or $(call found,llvm-objcopy x86_64-elf-objcopy),llvm-objcopy),$(CROSS)objcopy)
+NM ?= $(if $(LLVM),$(or $(call found,llvm-nm x86_64-elf-nm),llvm-nm),$(CROSS)nm)
 ifeq ($(origin AR),default)
 AR := ar
 endif
@@ -529,6 +532,12 @@ compile_commands.json: $(MAKEFILE_LIST) ## what editors and analysers need to kn
 	@$(PYTHON) tools/compile-commands '$(CC) $(KERNEL_CFLAGS)' \
 		$(foreach s,$(filter %.c,$(KERNEL_SRC)),'$s:$(call kernel_includes,$s)') > $@
 
+check-docs: ## check the documentation: links, headings, make targets, code excerpts (tools/check-docs --update writes those)
+	@$(PYTHON) tools/check-docs
+book: check-docs ## the documentation as HTML with a search: BUILD/book/index.html
+	@tools/deps --for book
+	@sphinx-build -q -W --keep-going -b html -c tools/book -d $(BUILD)/book.doctrees docs $(BUILD)/book
+	@echo $(BUILD)/book/index.html
 clean: ## remove everything that was made
 	@rm -rf $(BUILD) compile_commands.json
 
