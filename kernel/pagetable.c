@@ -180,6 +180,11 @@ void pagetable_walk(pt_leaf_fn fn, void *context)
 	pt_walk(&tables, fn, context);
 }
 
+void pagetable_walk_tables(pt_table_fn fn, void *context)
+{
+	pt_walk_tables(&tables, fn, context);
+}
+
 /* --- for mm/vmalloc.c --- */
 
 struct page_tables *platform_page_tables(void)

@@ -395,6 +395,22 @@ void pt_walk(const struct page_tables *pt, pt_leaf_fn fn, void *context)
 	walk_table(phys_to_virt(pt->root_pa), PAGETABLE_ROOT_LEVEL, 0, fn, context);
 }
 
+static void visit_tables(u64 pa, unsigned level, pt_table_fn fn, void *context)
+{
+	const u64 *table = phys_to_virt(pa);
+
+	fn(context, pa, level);
+	for (unsigned i = 0; level > 0 && i < PAGETABLE_ENTRIES; i++)
+		if ((table[i] & PTE_PRESENT) && !(table[i] & PTE_OPAQUE) &&
+		    !pagetable_is_leaf(table[i], level))
+			visit_tables(table[i] & PTE_ADDRESS, level - 1, fn, context);
+}
+
+void pt_walk_tables(const struct page_tables *pt, pt_table_fn fn, void *context)
+{
+	visit_tables(pt->root_pa, PAGETABLE_ROOT_LEVEL, fn, context);
+}
+
 /* --- empty tables --- */
 
 /* Those below the table, on the way to [va, va + length), which lies in its span. */

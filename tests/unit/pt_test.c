@@ -439,6 +439,36 @@ TEST(pt, walks_leaves_in_the_order_of_addresses)
 	close();
 }
 
+struct tables_seen {
+	u64 nr, at_level[PAGETABLE_ROOT_LEVEL + 1];
+};
+
+static void note_table(void *context, u64 pa, unsigned level)
+{
+	struct tables_seen *t = context;
+
+	EXPECT_TRUE(level == PAGETABLE_ROOT_LEVEL || pa != pt.root_pa);
+	t->nr++;
+	t->at_level[level]++;
+}
+
+/* A large leaf needs no table below it. */
+TEST(pt, walks_tables)
+{
+	struct tables_seen t = {0};
+
+	open(1);
+	ASSERT_EQ(pt_map(&pt, BASE, 0, PAGE_SIZE, BITS), 0);
+	ASSERT_EQ(pt_map(&pt, BASE + 2 * GIB, 0, 2 * MIB, BITS), 0);
+	pt_walk_tables(&pt, note_table, &t);
+	EXPECT_EQ(t.nr, 5);
+	EXPECT_EQ(t.at_level[3], 1);
+	EXPECT_EQ(t.at_level[2], 1);
+	EXPECT_EQ(t.at_level[1], 2);
+	EXPECT_EQ(t.at_level[0], 1);
+	close();
+}
+
 TEST(pt, finds_what_is_mapped_and_nothing_between_the_halves)
 {
 	unsigned level = 9;

@@ -59,3 +59,5 @@ unsigned pagetable_max_leaf_level(void);
 
 /* Calls fn for every leaf of the tables being built, in the order of the addresses. */
 void pagetable_walk(pt_leaf_fn fn, void *context);
+/* Calls fn for every table. */
+void pagetable_walk_tables(pt_table_fn fn, void *context);

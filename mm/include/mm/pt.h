@@ -96,6 +96,11 @@ bool pt_translate(const struct page_tables *pt, u64 va, u64 *pa);
 /* Calls fn for every leaf, in the order of addresses, the lower half first. */
 void pt_walk(const struct page_tables *pt, pt_leaf_fn fn, void *context);
 
+/* Calls fn for every table, a table before those that it leads to; the root's level is
+ * PAGETABLE_ROOT_LEVEL. */
+typedef void (*pt_table_fn)(void *context, u64 pa, unsigned level);
+void pt_walk_tables(const struct page_tables *pt, pt_table_fn fn, void *context);
+
 /*
  * Takes tables without entries out of the way to [va, va + length). A processor may still remember
  * the way: they are chained by their first words, none of which is a present entry, for
