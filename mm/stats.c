@@ -242,63 +242,6 @@ void stats_print_sites(void)
 	slab_visit_sites(print_site, NULL);
 }
 
-static void print_head(const struct page *head)
-{
-	char size[16], name[96];
-
-	kprintf("  block of %lu pages (%s) at %#lx, order %u, node %u, zone %s\n",
-	        page_block_pages(head), format_bytes(size, page_block_pages(head) << PAGE_SHIFT),
-	        page_to_phys(head), head->order, head->zone >> 2, page_zone(head)->name);
-	if (head->type == PAGE_FREE)
-		kprintf("  free list: next %#x prev %#x\n", head->next, head->prev);
-	if (head->type == PAGE_LARGE)
-		kprintf("  kmalloc of %u bytes by %s\n", head->bytes, site_name(name, head->site));
-}
-
-static void print_slab_page(u64 pfn)
-{
-	struct slab_object_info info;
-	struct kmem_cache_stats s;
-	char name[96];
-	u64 address = (u64)phys_to_virt(pfn << PAGE_SHIFT), end = address + PAGE_SIZE;
-	unsigned shown = 0;
-
-	while (address < end && !slab_object_of((void *)address, &info))
-		address += 8;
-	if (address >= end)
-		return;
-	kmem_cache_stats(info.cache, &s);
-	kprintf("  slab of cache %s: %u objects of %lu bytes in %u page(s)\n", s.name,
-	        s.objects_per_slab, s.size, s.pages_per_slab);
-	for (; address < end && shown < 16 && slab_object_of((void *)address, &info);
-	     address = (u64)info.object + s.stride, shown++)
-		kprintf("  %p  %s\n", info.object, site_name(name, info.tag));
-	if (address < end && shown == 16)
-		kprintf("  … and more\n");
-}
-
-void stats_print_page(u64 pfn)
-{
-	const struct page *page = page_lookup(pfn), *head = page_block_of(pfn);
-
-	kprintf("page frame %#lx, physical %#lx, address %p\n", pfn, pfn << PAGE_SHIFT,
-	        phys_to_virt(pfn << PAGE_SHIFT));
-	if (head == NULL && zone_of_untouched(pfn)) {
-		kprintf("  free, never handed out: no metadata yet, node %u, zone %s\n",
-		        zone_of_untouched(pfn)->node, zone_of_untouched(pfn)->name);
-		return;
-	}
-	if (head == NULL) {
-		kprintf("  not managed by the page allocator: no RAM, or reserved at boot\n");
-		return;
-	}
-	kprintf("  type %s%s\n", page_type_name(head->type),
-	        head == page ? "" : " (inside the block)");
-	print_head(head);
-	if (head->type == PAGE_SLAB)
-		print_slab_page(pfn);
-}
-
 /* --- arenas --- */
 
 void stats_print_vmeminfo(void)

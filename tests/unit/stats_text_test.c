@@ -738,4 +738,56 @@ TEST(stats_text, no_map_without_room)
 	EXPECT_EQ(text[0], '\0');
 }
 
+/* Every object of the slab has its letter: those that the test holds, and no more than there are.
+ */
+TEST(stats_text, page_in_words_draws_a_slab)
+{
+	struct kmem_cache *c = kmem_cache_create("picture", 64, 0, 0, NULL);
+	char *p = kmem_cache_alloc(c, GFP_KERNEL), name[96], expected[128];
+	struct slab_object_info info;
+	struct kmem_cache_stats s;
+	const char *picture;
+	unsigned live = 0, all = 0;
+
+	ASSERT_TRUE(slab_object_of(p, &info));
+	kmem_cache_stats(c, &s);
+	CATCH(stats_print_page_words((u64)virt_to_phys(p) >> PAGE_SHIFT));
+	after("  slab of cache picture: ");
+	picture = after("  objects of the slab: # live, c in a CPU's magazine, . free\n");
+	for (; picture != NULL && strncmp(picture, "  ", 2) == 0; picture++) {
+		if (picture[2] != '#' && picture[2] != 'c' && picture[2] != '.')
+			break;
+		for (picture += 2; *picture != '\n'; picture++, all++)
+			live += *picture == '#';
+	}
+	EXPECT_EQ(live, 1);
+	EXPECT_EQ(all, s.objects_per_slab);
+	format_buf(expected, sizeof(expected), "     1 by %s\n", site_name(name, info.tag));
+	after(expected);
+	kmem_cache_free(c, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+/* However many objects a slab has, it fits a screen of 25 rows. */
+TEST(stats_text, page_in_words_fits_a_screen)
+{
+	struct kmem_cache *c = kmem_cache_create("tiny", 8, 0, 0, NULL);
+	void *p[100];
+
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, 90, p), 90);
+	for (unsigned i = 90; i < 92; i++)
+		p[i] = kmem_cache_alloc(c, GFP_KERNEL);
+	p[92] = kmem_cache_alloc(c, GFP_KERNEL);
+	p[93] = kmem_cache_alloc(c, GFP_KERNEL);
+	p[94] = kmem_cache_alloc(c, GFP_KERNEL);
+	p[95] = kmem_cache_alloc(c, GFP_KERNEL);
+	p[96] = kmem_cache_alloc(c, GFP_KERNEL);
+	CATCH(stats_print_page_words((u64)virt_to_phys(p[0]) >> PAGE_SHIFT));
+	after("    90 by ");
+	after("  ... and more call sites: sites has them\n");
+	EXPECT_LE(count_lines(), 23);
+	kmem_cache_free_bulk(c, 97, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
 #endif

@@ -60,6 +60,8 @@ int stats_print_slabinfo_by(const char *column);
 void stats_print_vmeminfo(void); /* a line an arena */
 void stats_print_sites(void);    /* live bytes and objects by call site */
 void stats_print_owners(void);   /* the caches and call sites that hold most */
-void stats_print_page(u64 pfn);  /* one page in words */
+void stats_print_page(u64 pfn);  /* one page in words; a slab's with its objects one by one */
+/* The same, but a slab's objects as a picture, and who holds them: at most 23 lines. */
+void stats_print_page_words(u64 pfn);
 void stats_print_map(unsigned columns,
                      unsigned rows); /* ASCII map by type and order, with legend */
