@@ -41,7 +41,7 @@ static const struct phase {
 
 static struct slot *slots; /* NR_SLOTS of them, while it runs */
 static struct thread *thread;
-static bool should_stop;                  /* A */
+static bool should_stop, is_paused;       /* A */
 static const struct phase *current_phase; /* A; NULL: none */
 static struct rng rng;
 static u64 held, limit;    /* bytes */
@@ -117,7 +117,9 @@ static void run_phase(const struct phase *p)
 	for (unsigned step = 0; step < STEPS_EACH && !is_over(); step++) {
 		for (unsigned i = 0; i < p->ops; i++)
 			operate(p);
-		thread_sleep(STEP_MS);
+		do
+			thread_sleep(STEP_MS);
+		while (__atomic_load_n(&is_paused, __ATOMIC_RELAXED) && !is_over());
 	}
 }
 
@@ -160,6 +162,11 @@ bool demo_start(u64 seed)
 	if (thread == NULL)
 		kvfree(slots);
 	return thread != NULL;
+}
+
+void demo_pause(bool pause)
+{
+	__atomic_store_n(&is_paused, pause, __ATOMIC_RELAXED);
 }
 
 void demo_stop(void)

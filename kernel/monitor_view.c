@@ -23,10 +23,16 @@
 
 enum { NO_KEY = 0 };
 
+struct keys {
+	enum { NO_SEQUENCE, AFTER_ESC, IN_SEQUENCE } state;
+	u8 digit;
+};
+
 /* Whole drawings go out at once: a screen draws what has changed when text ends. */
 struct viewer {
 	struct sink sink; /* into text[] */
 	struct view view;
+	struct keys keys;
 	size_t length;
 	char text[32 * 1024];
 };
@@ -55,36 +61,60 @@ static void append(struct sink *self, const char *text, size_t len)
 
 /* --- keys --- */
 
-/* The keys of an arrow are ESC [ A to D. */
-static unsigned read_key(void)
+/* What ESC [ or ESC O and this byte stand for; a digit waits for its ~. */
+static unsigned key_of(u8 final, u8 digit)
 {
-	static const unsigned arrows[] = {VIEW_UP, VIEW_DOWN, VIEW_RIGHT, VIEW_LEFT};
-	static unsigned state; /* bytes of a sequence so far */
-	u8 byte;
-
-	while (console_try_read(&byte)) {
-		if (state == 2) {
-			state = 0;
-			if (byte >= 'A' && byte <= 'D')
-				return arrows[byte - 'A'];
-		} else if (state == 1 && byte == '[') {
-			state = 2;
-		} else if (byte == 0x1b) {
-			state = 1;
-		} else {
-			state = 0;
-			return byte;
-		}
+	switch (final) {
+	case 'A':
+		return VIEW_UP;
+	case 'B':
+		return VIEW_DOWN;
+	case 'C':
+		return VIEW_RIGHT;
+	case 'D':
+		return VIEW_LEFT;
+	case 'H':
+		return VIEW_HOME;
+	case 'F':
+		return VIEW_END;
+	case '~':
+		return digit == '5'                   ? VIEW_PAGE_UP
+		       : digit == '6'                 ? VIEW_PAGE_DOWN
+		       : digit == '1' || digit == '7' ? VIEW_HOME
+		       : digit == '4' || digit == '8' ? VIEW_END
+		                                      : NO_KEY;
+	default:
+		return NO_KEY;
 	}
-	return NO_KEY;
 }
 
-static unsigned wait_for_key(u64 until_ms)
+/* Sequences may come in pieces, from the keyboard as from the serial port. */
+static unsigned read_key(struct keys *k)
+{
+	unsigned key = NO_KEY;
+	u8 byte;
+
+	while (key == NO_KEY && console_try_read(&byte)) {
+		if (byte == 0x1b) {
+			*k = (struct keys){.state = AFTER_ESC};
+		} else if (k->state == AFTER_ESC && (byte == '[' || byte == 'O')) {
+			k->state = IN_SEQUENCE;
+		} else if (k->state == IN_SEQUENCE && byte >= '0' && byte <= '9') {
+			k->digit = byte;
+		} else {
+			key = k->state == IN_SEQUENCE ? key_of(byte, k->digit) : byte;
+			k->state = NO_SEQUENCE;
+		}
+	}
+	return key;
+}
+
+static unsigned wait_for_key(struct keys *k, u64 until_ms)
 {
 	unsigned key;
 
 	do {
-		key = read_key();
+		key = read_key(k);
 		if (key == NO_KEY)
 			thread_sleep(POLL_MS);
 	} while (key == NO_KEY && sched_milliseconds() < until_ms && !console_interrupted());
@@ -97,9 +127,9 @@ static unsigned wait_for_key(u64 until_ms)
 static void inspect(struct viewer *v)
 {
 	kprintf("\x1b[0m\x1b[2J\x1b[H\x1b[?25h");
-	stats_print_page(v->view.selected);
-	kprintf("\nA key goes back to the view.\n");
-	while (read_key() == NO_KEY && !console_interrupted())
+	stats_print_page_words(view_subject(&v->view));
+	kprintf("\x1b[7mA key goes back to the view.\x1b[0m");
+	while (read_key(&v->keys) == NO_KEY && !console_interrupted())
 		thread_sleep(POLL_MS);
 	kprintf("\x1b[2J");
 	view_forget(&v->view);
@@ -110,7 +140,7 @@ static void draw(struct viewer *v)
 	const char *phase = demo_phase();
 
 	view_draw(&v->view, &v->sink, sched_milliseconds());
-	format_to(&v->sink, "%s%s", phase[0] != '\0' ? "demo: " : "", phase);
+	format_to(&v->sink, "%s%s", phase[0] != '\0' ? "  demo: " : "", phase);
 	flush(v);
 }
 
@@ -124,11 +154,13 @@ static void look(struct viewer *v)
 
 		draw(v);
 		do {
-			key = wait_for_key(v->view.paused ? UINT64_MAX : end);
+			key = wait_for_key(&v->keys, v->view.paused ? UINT64_MAX : end);
 			if (key == 0x03)
 				return;
 			action = key != NO_KEY ? view_key(&v->view, key) : VIEW_GO_ON;
-		} while (key != NO_KEY && action == VIEW_GO_ON && sched_milliseconds() < end);
+			demo_pause(v->view.paused);
+		} while (key != NO_KEY && action == VIEW_GO_ON && !v->view.paused &&
+		         sched_milliseconds() < end);
 		if (action == VIEW_INSPECT)
 			inspect(v);
 	}
@@ -155,6 +187,7 @@ int monitor_view(int argc, char **argv)
 	view_init(&v->view, columns, rows);
 	kprintf("\x1b[2J");
 	look(v);
+	demo_pause(false);
 	kprintf("\x1b[0m\x1b[%u;1H\x1b[?25h\n", v->view.rows);
 	kvfree(v);
 	return 0;

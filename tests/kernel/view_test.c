@@ -4,6 +4,7 @@
  */
 #include <kernel/demo.h>
 #include <kernel/memory.h>
+#include <kernel/pagetable.h>
 #include <kernel/paging.h>
 #include <kernel/sched.h>
 #include <kernel/screen.h>
@@ -19,7 +20,7 @@
 #define CELLS 64u  /* in a row */
 #define CELL_ROWS 16u
 
-static struct view view; /* 37 KiB */
+static struct view view; /* 74 KiB */
 static struct screen screen;
 static screen_cell cells[COLUMNS * ROWS], shown[COLUMNS * ROWS];
 
@@ -150,8 +151,10 @@ TEST(view, the_rest_is_told_by_the_memory_map)
 			EXPECT_EQ(letter, 'K');
 		if (r->type == MEM_PAGE_MAP)
 			EXPECT_EQ(letter, 'M');
+		if (r->type == MEM_PAGE_TABLES)
+			EXPECT_EQ(letter, 'T');
 		if (r->type == MEM_RESERVED)
-			EXPECT_EQ(letter, 'x');
+			EXPECT_EQ(letter, 'X');
 	}
 }
 
@@ -174,10 +177,76 @@ TEST(view, cells_stand_where_they_belong)
 	EXPECT_LE(wrong, 2); /* other CPUs go on */
 	EXPECT_NOT_NULL(strstr(row_text(0), "cell "));
 	EXPECT_NOT_NULL(strstr(row_text(1 + CELL_ROWS), "C cached"));
-	EXPECT_NOT_NULL(strstr(row_text(1 + CELL_ROWS), "0123456789abcdefghi"));
 	EXPECT_NOT_NULL(strstr(row_text(2 + CELL_ROWS), "K kernel"));
-	EXPECT_NOT_NULL(strstr(row_text(4 + CELL_ROWS), "MiB"));
+	EXPECT_STREQ(row_text(3 + CELL_ROWS), "free   0   1   2   3   4   5   6   7   8   9   %   "
+	                                      "*   +   =   ~   -   :   ,   .");
+	EXPECT_NOT_NULL(strstr(row_text(5 + CELL_ROWS), "MiB used:  "));
 	EXPECT_NOT_NULL(strstr(row_text(7 + CELL_ROWS), "# page 0x"));
+}
+
+TEST(view, no_two_kinds_share_a_letter)
+{
+	for (unsigned a = 1; a < VIEW_NR_KINDS; a++) {
+		struct view_kind k = view_kind(a);
+
+		EXPECT_TRUE(a == MM_SLAB || k.letter < 'a' || k.letter > 'z'); /* the slabs' */
+		EXPECT_NE(k.letter, '#');
+		for (unsigned b = a + 1; b < VIEW_NR_KINDS; b++)
+			EXPECT_NE(k.letter, view_kind(b).letter);
+	}
+}
+
+static void find_table(void *context, u64 pa, unsigned level)
+{
+	u64 *found = context;
+
+	if (level == 0 && page_block_of(pa >> PAGE_SHIFT) != NULL)
+		*found = pa >> PAGE_SHIFT;
+}
+
+/* An area with a span of its own makes a table that is the page allocator's. */
+TEST(view, page_tables_made_after_the_boot_are_seen)
+{
+	char *area = vmalloc(4 * MIB);
+	u64 pfn = 0;
+
+	ASSERT_NOT_NULL(area);
+	pagetable_walk_tables(find_table, &pfn);
+	ASSERT_NE(pfn, 0);
+	begin();
+	EXPECT_EQ(letter_of(pfn), 'T');
+	vfree(area);
+	vmalloc_purge();
+}
+
+/* Only what was never shown is looked at while it is paused. */
+TEST(view, pause_keeps_the_picture)
+{
+	struct page *pages = alloc_pages(GFP_KERNEL, 3);
+	u64 pfn, used;
+	unsigned row, column;
+
+	ASSERT_NOT_NULL(pages);
+	pfn = page_to_pfn(pages);
+	begin();
+	zoom_to(pfn);
+	draw();
+	view_key(&view, 'p');
+	draw();
+	used = view.numbers.usage.used_pages;
+	free_pages(pages, 3);
+	draw();
+	row = (unsigned)((pfn + 1 - view.first) / CELLS);
+	column = (unsigned)((pfn + 1 - view.first) % CELLS);
+	EXPECT_EQ(screen_at(&screen, 1 + row, PREFIX + column), 'A');
+	EXPECT_EQ(view.numbers.usage.used_pages, used);
+	EXPECT_NOT_NULL(strstr(row_text(0), "PAUSED"));
+	view_forget(&view);
+	draw();
+	EXPECT_EQ(screen_at(&screen, 1 + row, PREFIX + column), 'A');
+	view_key(&view, 'p');
+	draw();
+	EXPECT_NE(screen_at(&screen, 1 + row, PREFIX + column), 'A');
 }
 
 TEST(view, only_changes_are_written)
@@ -221,8 +290,10 @@ static void expect_selection_in_window(void)
 
 TEST(view, no_key_leads_out_of_memory)
 {
-	static const unsigned keys[] = {'+',       '-',       '+',        VIEW_UP,
-	                                VIEW_DOWN, VIEW_LEFT, VIEW_RIGHT, '?'};
+	static const unsigned keys[] = {'+',        '-',          '+',
+	                                VIEW_UP,    VIEW_DOWN,    VIEW_LEFT,
+	                                VIEW_RIGHT, VIEW_PAGE_UP, VIEW_PAGE_DOWN,
+	                                VIEW_HOME,  VIEW_END,     '?'};
 
 	begin();
 	for (unsigned i = 0; i < 3000; i++) {
@@ -240,7 +311,7 @@ TEST(view, no_key_leads_out_of_memory)
 /* Smaller and larger terminals than there is room for. */
 TEST(view, of_any_size)
 {
-	static const unsigned sizes[][2] = {{40, 12}, {80, 25}, {128, 48}, {256, 128}};
+	static const unsigned sizes[][2] = {{40, 14}, {80, 25}, {128, 48}, {256, 128}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 		begin();
@@ -263,7 +334,9 @@ TEST(view, the_demo_gives_all_back)
 	EXPECT_TRUE(demo_start(1)); /* which does nothing */
 	while (demo_phase()[0] == '\0')
 		thread_yield();
+	demo_pause(true);
 	thread_sleep(100);
+	demo_pause(false);
 	demo_stop();
 	EXPECT_STREQ(demo_phase(), "");
 	demo_stop();

@@ -13,3 +13,6 @@ const char *demo_phase(void);
 bool demo_start(u64 seed);
 /* Waits until it has freed everything and ended. */
 void demo_stop(void);
+
+/* It neither allocates nor frees until it may go on. Its end is no longer than else. */
+void demo_pause(bool pause);
