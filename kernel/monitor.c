@@ -14,16 +14,19 @@
 #include <kernel/console.h>
 #include <kernel/lineedit.h>
 #include <kernel/monitor.h>
+#include <lib/format.h>
 #include <lib/platform.h>
 #include <lib/string.h>
 #include <mm/slab.h>
 
 #define PROMPT "strata> "
+#define HELP_COLUMNS 68 /* of names, behind the topic's column */
+#define HELP_USAGE 24
 
 static int help(int argc, char **argv);
 
 const struct monitor_command monitor_commands[] = {
-    {"help", "[COMMAND]", "this list, or all about one command", NULL, 0, 1, help},
+    {"help", "[TOPIC|COMMAND|all]", "the commands by topic, or all about one", NULL, 0, 1, help},
     {"mem", "[-j]", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
     {"zones", "[-j]", "the zones: size and free memory", NULL, 0, 0, monitor_zones},
     {"numastat", "[-j]", "memory of each node, and where allocations went",
@@ -34,7 +37,8 @@ const struct monitor_command monitor_commands[] = {
     {"slabinfo", "[COLUMN|-j]", "the object caches, sorted by a column if one is given",
      "COLUMN: as its first line has them, or bytes, all memory that the cache has.", 0, 1,
      monitor_slabinfo},
-    {"owners", "", "the caches and call sites that hold most memory", NULL, 0, 0, monitor_owners},
+    {"owners", "[-j]", "the caches and call sites that hold most memory", NULL, 0, 0,
+     monitor_owners},
     {"shrinkers", "", "who can give memory back", NULL, 0, 0, monitor_shrinkers},
     {"vmeminfo", "[-j]", "the arenas of virtual addresses and other ranges", NULL, 0, 0,
      monitor_vmeminfo},
@@ -45,7 +49,7 @@ const struct monitor_command monitor_commands[] = {
      "when it lies in the direct map (0xffff8...), otherwise a physical one.",
      1, 1, monitor_page},
     {"map", "", "a picture of memory by page type and order", NULL, 0, 0, monitor_map},
-    {"frag", "", "how fragmented free memory is", NULL, 0, 0, monitor_frag},
+    {"frag", "[-j]", "how fragmented free memory is", NULL, 0, 0, monitor_frag},
     {"view", "", "memory as cells that change while you look",
      "Keys: + and - zoom, arrows move, i or Enter tells about the page under #, p or space\n"
      "pauses, q or Ctrl-C leaves. A cell shows what most of it holds.",
@@ -53,7 +57,7 @@ const struct monitor_command monitor_commands[] = {
     {"demo", "[off]", "start a workload in the background, and view it",
      "It takes a quarter of free memory at most, and gives all back at demo off.", 0, 1,
      monitor_demo},
-    {"memmap", "", "the physical address ranges and what they are used for", NULL, 0, 0,
+    {"memmap", "[-j]", "the physical address ranges and what they are used for", NULL, 0, 0,
      monitor_memmap},
     {"alloc", "[pages ORDER | bytes N | cache NAME]", "allocate by hand, or list what is held",
      "alloc pages 3      2^3 pages from alloc_pages()\n"
@@ -113,13 +117,13 @@ const struct monitor_command monitor_commands[] = {
      "what the heap held at most; live: what was asked for of that. Without a name, all;\n"
      "with one, also internal and external fragmentation and what coalescing costs.",
      0, 1, monitor_compare},
-    {"log", "[LINES]", "the last lines of the log (20), shown before or not", NULL, 0, 1,
+    {"log", "[LINES] [-j]", "the last lines of the log (20), shown before or not", NULL, 0, 1,
      monitor_log},
     {"loglevel", "[0-7]", "which log lines are shown", NULL, 0, 1, monitor_loglevel},
     {"cpu", "", "the processor, its features, and interrupts so far", NULL, 0, 0, monitor_cpu},
-    {"cpus", "", "the CPUs, and what their threads did", NULL, 0, 0, monitor_cpus},
+    {"cpus", "[-j]", "the CPUs, and what their threads did", NULL, 0, 0, monitor_cpus},
     {"threads", "[-j]", "the threads: id, CPU, what they do", NULL, 0, 0, monitor_threads},
-    {"locks", "[mix|remote]", "how often locks were taken and waited for",
+    {"locks", "[mix|remote|-j]", "how often locks were taken and waited for",
      "A row for all locks of one name. How often they were taken is counted in CONFIG=debug;\n"
      "other builds print a dash there. Those of zones and caches are counted in every build.\n"
      "locks mix      allocates and frees at random, and says how often that took a lock\n"
@@ -171,17 +175,100 @@ static int help_one(const char *name)
 	return 0;
 }
 
-/* The arguments of the longest commands don't fit the column: they are left to `help COMMAND`. */
-static int help(int argc, char **argv)
-{
-	if (argc == 2)
-		return help_one(argv[1]);
-	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
-		bool fits = strlen(c->args) <= 14;
+/* --- the list, by topic --- */
 
-		kprintf("%-9s %-14s %s\n", c->name, fits ? c->args : "...", c->help);
+/* A topic's commands are those from its first on, to the next topic's. */
+static const struct topic {
+	const char *name, *about, *first;
+} topics[] = {
+    {"totals", "what there is, and how much of it is used", "help"},
+    {"pages", "pages and addresses, one by one or as a picture", "page"},
+    {"by-hand", "allocate, free, take memory in and away", "alloc"},
+    {"checks", "look for mistakes, and make some", "check"},
+    {"machine", "log, CPUs, threads, locks, page tables", "log"},
+    {"work", "measure, load, repeat, end", "bench"},
+};
+
+static const struct topic *topic_at(const char *command)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(topics); i++)
+		if (strcmp(topics[i].first, command) == 0)
+			return &topics[i];
+	return NULL;
+}
+
+static bool ends_topic(const struct monitor_command *c)
+{
+	return c->name == NULL || topic_at(c->name) != NULL;
+}
+
+/* A topic's names, in rows that fit. */
+static void print_names(const struct monitor_command *c)
+{
+	size_t column = 0;
+
+	do {
+		size_t width = strlen(c->name) + 1;
+
+		if (column == 0 || column + width > HELP_COLUMNS) {
+			kprintf("%s%10s", column == 0 ? "" : "\n", "");
+			column = 0;
+		}
+		kprintf(" %s", c->name);
+		column += width;
+		c++;
+	} while (!ends_topic(c));
+	kprintf("\n");
+}
+
+static void print_topics(void)
+{
+	const struct topic *t;
+
+	kprintf("help TOPIC and help COMMAND tell more; help all tells a line of each.\n");
+	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
+		t = topic_at(c->name);
+		if (t == NULL)
+			continue;
+		kprintf("\x1b[1m%-10s\x1b[0m %s\n", t->name, t->about);
+		print_names(c);
 	}
 	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down: history; Tab\n");
+}
+
+/* The arguments of the longest commands don't fit the column: they are left to `help COMMAND`. */
+static void print_line(const struct monitor_command *c)
+{
+	char usage[HELP_USAGE + 1];
+	size_t length = strlen(c->name) + 1 + strlen(c->args);
+
+	format_buf(usage, sizeof(usage), "%s %s", c->name, length <= HELP_USAGE ? c->args : "...");
+	kprintf("%-*s %s\n", (int)HELP_USAGE, usage, c->help);
+}
+
+static bool help_topic(const char *name)
+{
+	bool is_in = strcmp(name, "all") == 0, is_all = is_in, is_known = is_in;
+
+	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
+		const struct topic *t = topic_at(c->name);
+
+		if (t != NULL) {
+			is_in = is_all || strcmp(t->name, name) == 0;
+			is_known |= is_in;
+		}
+		if (is_in)
+			print_line(c);
+	}
+	return is_known;
+}
+
+static int help(int argc, char **argv)
+{
+	if (argc == 2 && !help_topic(argv[1]))
+		return help_one(argv[1]);
+	if (argc == 1)
+		print_topics();
 	return 0;
 }
 
@@ -218,7 +305,7 @@ static int split(char *line, char *argv[MONITOR_MAX_ARGS])
 int monitor_execute(char *line)
 {
 	char *argv[MONITOR_MAX_ARGS];
-	int argc = split(line, argv);
+	int argc = split(line, argv), result;
 
 	if (argc == 0)
 		return 0;
@@ -226,8 +313,9 @@ int monitor_execute(char *line)
 
 	if (c == NULL)
 		return unknown(argv[0]);
-	if (argc == 2 && strcmp(argv[1], "-j") == 0 && monitor_json(argv[0]))
-		return 0;
+	if (argc > 1 && argc <= MONITOR_MAX_ARGS && strcmp(argv[argc - 1], "-j") == 0 &&
+	    monitor_json(argc - 1, argv, &result))
+		return result;
 	if (argc - 1 < c->min_args || argc - 1 > c->max_args) {
 		kprintf("usage: %s %s (type help %s)\n", c->name, c->args, c->name);
 		return -EINVAL;

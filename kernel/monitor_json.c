@@ -1,20 +1,39 @@
 /*
  * The looking commands' answers for scripts: `slabinfo -j` and its like print an object of JSON a
- * line (one for each cache, zone, thread …) instead of a table.
- *
- * Names may be anybody's, so they are escaped; numbers are whole and stand as they are.
+ * line (one for each cache, zone, thread …) instead of a table: <kernel/json.h>. docs/monitor.md
+ * has every key. Those of the machine are in monitor_json_machine.c.
  */
+#include <kernel/json.h>
 #include <kernel/monitor.h>
-#include <kernel/sched.h>
 #include <lib/log.h>
 #include <lib/string.h>
 #include <mm/mm.h>
 #include <mm/vmem.h>
 
-static void print_string(const char *key, const char *text)
+static bool is_first; /* of the object's members */
+
+static void key_of(const char *key)
 {
-	kprintf("\"%s\":\"", key);
-	for (; *text != '\0'; text++) {
+	kprintf("%s\"%s\":", is_first ? "" : ",", key);
+	is_first = false;
+}
+
+void json_begin(void)
+{
+	kprintf("{");
+	is_first = true;
+}
+
+void json_end(void)
+{
+	kprintf("}\n");
+}
+
+void json_bytes(const char *key, const char *text, size_t len)
+{
+	key_of(key);
+	kprintf("\"");
+	for (const char *end = text + len; text < end; text++) {
 		if (*text == '"' || *text == '\\')
 			kprintf("\\%c", *text);
 		else if ((u8)*text < ' ' || (u8)*text > '~')
@@ -25,9 +44,23 @@ static void print_string(const char *key, const char *text)
 	kprintf("\"");
 }
 
-static void print_number(const char *key, u64 n)
+void json_text(const char *key, const char *text)
 {
-	kprintf(",\"%s\":%lu", key, n);
+	json_bytes(key, text, strlen(text));
+}
+
+void json_number(const char *key, u64 n)
+{
+	key_of(key);
+	kprintf("%lu", n);
+}
+
+void json_array(const char *key, const u32 *n, size_t nr)
+{
+	key_of(key);
+	for (size_t i = 0; i < nr; i++)
+		kprintf("%s%u", i > 0 ? "," : "[", n[i]);
+	kprintf("]");
 }
 
 static void json_mem(void)
@@ -35,33 +68,34 @@ static void json_mem(void)
 	struct mm_usage u;
 
 	mm_usage(&u);
-	kprintf("{\"managed_pages\":%lu", u.managed_pages);
-	print_number("free_pages", u.free_pages);
-	print_number("cached_pages", u.cached_pages);
-	print_number("used_pages", u.used_pages);
-	print_number("slab_pages", u.slab_pages);
-	print_number("large_pages", u.large_pages);
-	print_number("peak_used_pages", u.peak_used_pages);
-	print_number("live_objects", u.live_objects);
-	kprintf("}\n");
+	json_begin();
+	json_number("managed_pages", u.managed_pages);
+	json_number("free_pages", u.free_pages);
+	json_number("cached_pages", u.cached_pages);
+	json_number("used_pages", u.used_pages);
+	json_number("slab_pages", u.slab_pages);
+	json_number("large_pages", u.large_pages);
+	json_number("peak_used_pages", u.peak_used_pages);
+	json_number("live_objects", u.live_objects);
+	json_end();
 }
 
 static void json_zones(void)
 {
 	for_each_zone(z) {
-		kprintf("{");
-		print_string("zone", z->name);
-		print_number("node", z->node);
-		print_number("low", z->buddy.low);
-		print_number("high", z->buddy.high);
-		print_number("managed_pages", z->buddy.nr_managed_pages);
-		print_number("free_pages", zone_free_pages(z));
-		print_number("mark_min", z->mark[MARK_MIN]);
-		print_number("mark_low", z->mark[MARK_LOW]);
-		print_number("mark_high", z->mark[MARK_HIGH]);
-		print_number("splits", z->buddy.nr_splits);
-		print_number("merges", z->buddy.nr_merges);
-		kprintf("}\n");
+		json_begin();
+		json_text("zone", z->name);
+		json_number("node", z->node);
+		json_number("low", z->buddy.low);
+		json_number("high", z->buddy.high);
+		json_number("managed_pages", z->buddy.nr_managed_pages);
+		json_number("free_pages", zone_free_pages(z));
+		json_number("mark_min", z->mark[MARK_MIN]);
+		json_number("mark_low", z->mark[MARK_LOW]);
+		json_number("mark_high", z->mark[MARK_HIGH]);
+		json_number("splits", z->buddy.nr_splits);
+		json_number("merges", z->buddy.nr_merges);
+		json_end();
 	}
 }
 
@@ -71,28 +105,27 @@ static void json_numastat(void)
 		struct node_stats s;
 
 		node_stats(node, &s);
-		kprintf("{\"node\":%u", node);
-		print_number("free_pages", s.free_pages);
-		print_number("total_pages", s.total_pages);
-		print_number("hit", s.hit);
-		print_number("miss", s.miss);
-		print_number("foreign", s.foreign);
-		print_number("local", s.local);
-		print_number("remote", s.remote);
-		kprintf("}\n");
+		json_begin();
+		json_number("node", node);
+		json_number("free_pages", s.free_pages);
+		json_number("total_pages", s.total_pages);
+		json_number("hit", s.hit);
+		json_number("miss", s.miss);
+		json_number("foreign", s.foreign);
+		json_number("local", s.local);
+		json_number("remote", s.remote);
+		json_end();
 	}
 }
 
 static void json_buddyinfo(void)
 {
 	for_each_zone(z) {
-		kprintf("{");
-		print_string("zone", z->name);
-		print_number("node", z->node);
-		kprintf(",\"free_blocks\":[");
-		for (unsigned order = 0; order <= MAX_ORDER; order++)
-			kprintf("%s%u", order > 0 ? "," : "", z->buddy.nr_free_blocks[order]);
-		kprintf("]}\n");
+		json_begin();
+		json_text("zone", z->name);
+		json_number("node", z->node);
+		json_array("free_blocks", z->buddy.nr_free_blocks, NR_ORDERS);
+		json_end();
 	}
 }
 
@@ -102,19 +135,19 @@ static void json_slabinfo(void)
 		struct kmem_cache_stats s;
 
 		kmem_cache_stats(c, &s);
-		kprintf("{");
-		print_string("cache", s.name);
-		print_number("size", s.size);
-		print_number("stride", s.stride);
-		print_number("live", s.nr_live);
-		print_number("cached", s.nr_cached);
-		print_number("free", s.nr_in_slab);
-		print_number("slabs", s.nr_slabs);
-		print_number("empty_slabs", s.nr_empty_slabs);
-		print_number("objects_per_slab", s.objects_per_slab);
-		print_number("pages_per_slab", s.pages_per_slab);
-		print_number("metadata_bytes", s.metadata_bytes);
-		kprintf("}\n");
+		json_begin();
+		json_text("cache", s.name);
+		json_number("size", s.size);
+		json_number("stride", s.stride);
+		json_number("live", s.nr_live);
+		json_number("cached", s.nr_cached);
+		json_number("free", s.nr_in_slab);
+		json_number("slabs", s.nr_slabs);
+		json_number("empty_slabs", s.nr_empty_slabs);
+		json_number("objects_per_slab", s.objects_per_slab);
+		json_number("pages_per_slab", s.pages_per_slab);
+		json_number("metadata_bytes", s.metadata_bytes);
+		json_end();
 	}
 }
 
@@ -124,17 +157,17 @@ static void json_vmeminfo(void)
 		struct vmem_stats s;
 
 		vmem_stats(v, &s);
-		kprintf("{");
-		print_string("arena", s.name);
-		print_number("quantum", s.quantum);
-		print_number("size", s.size);
-		print_number("allocated", s.allocated);
-		print_number("idle", s.idle);
-		print_number("spans", s.nr_spans);
-		print_number("segments", s.nr_allocated);
-		print_number("free_segments", s.nr_free);
-		print_number("failures", s.nr_failures);
-		kprintf("}\n");
+		json_begin();
+		json_text("arena", s.name);
+		json_number("quantum", s.quantum);
+		json_number("size", s.size);
+		json_number("allocated", s.allocated);
+		json_number("idle", s.idle);
+		json_number("spans", s.nr_spans);
+		json_number("segments", s.nr_allocated);
+		json_number("free_segments", s.nr_free);
+		json_number("failures", s.nr_failures);
+		json_end();
 	}
 }
 
@@ -143,11 +176,11 @@ static void print_site(void *context, u32 tag, u64 objects, u64 bytes)
 	char name[96];
 
 	(void)context;
-	kprintf("{");
-	print_string("site", site_name(name, tag));
-	print_number("objects", objects);
-	print_number("bytes", bytes);
-	kprintf("}\n");
+	json_begin();
+	json_text("site", site_name(name, tag));
+	json_number("objects", objects);
+	json_number("bytes", bytes);
+	json_end();
 }
 
 static void json_sites(void)
@@ -155,36 +188,77 @@ static void json_sites(void)
 	slab_visit_sites(print_site, NULL);
 }
 
-static void json_threads(void)
+static void json_caches(void)
 {
-	struct thread_info t;
+	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c)) {
+		struct kmem_cache_stats k;
 
-	for (u32 id = 0; thread_next(id, &t); id = t.id) {
-		kprintf("{");
-		print_string("name", t.name);
-		print_number("id", t.id);
-		print_number("cpu", t.cpu);
-		kprintf(",");
-		print_string("state", t.state);
-		kprintf("}\n");
+		kmem_cache_stats(c, &k);
+		json_begin();
+		json_text("cache", k.name);
+		json_number("objects", k.nr_live);
+		json_number("bytes", k.nr_slabs * k.pages_per_slab << PAGE_SHIFT);
+		json_end();
 	}
 }
 
-bool monitor_json(const char *name)
+/* All of them; the table has those that hold most. */
+static void json_owners(void)
 {
-	static const struct {
-		const char *name;
-		void (*print)(void);
-	} commands[] = {
-	    {"mem", json_mem},           {"zones", json_zones},
-	    {"numastat", json_numastat}, {"buddyinfo", json_buddyinfo},
-	    {"slabinfo", json_slabinfo}, {"vmeminfo", json_vmeminfo},
-	    {"sites", json_sites},       {"threads", json_threads},
-	};
+	json_caches();
+	json_sites();
+}
 
-	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(commands[i].name, name) == 0) {
-			commands[i].print();
+static void json_frag(void)
+{
+	for_each_zone(z) {
+		u64 in_pageblocks = 0, largest = 0;
+
+		for (unsigned order = 0; order <= MAX_ORDER; order++) {
+			u64 nr = z->buddy.nr_free_blocks[order];
+
+			largest = nr != 0 ? PAGE_SIZE << order : largest;
+			in_pageblocks += order >= PAGEBLOCK_ORDER ? nr << order : 0;
+		}
+		json_begin();
+		json_text("zone", z->name);
+		json_number("node", z->node);
+		json_number("free_pages", zone_free_pages(z));
+		json_number("largest_block_bytes", largest);
+		json_number("in_pageblocks_pages", in_pageblocks);
+		json_end();
+	}
+	for (unsigned order = 0; order <= MAX_ORDER; order++) {
+		json_begin();
+		json_number("order", order);
+		json_number("block_bytes", PAGE_SIZE << order);
+		json_number("unusable_per_mille", mm_unusable_index(order));
+		json_end();
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*print)(void);
+} tables[] = {
+    {"mem", json_mem},           {"zones", json_zones},
+    {"numastat", json_numastat}, {"buddyinfo", json_buddyinfo},
+    {"slabinfo", json_slabinfo}, {"vmeminfo", json_vmeminfo},
+    {"sites", json_sites},       {"owners", json_owners},
+    {"frag", json_frag},
+};
+
+bool monitor_json(int argc, char **argv, int *result)
+{
+	*result = 0;
+	for (unsigned i = 0; argc == 1 && i < ARRAY_SIZE(tables); i++)
+		if (strcmp(tables[i].name, argv[0]) == 0) {
+			tables[i].print();
+			return true;
+		}
+	for (const struct json_command *c = json_machine_commands; c->name != NULL; c++)
+		if (strcmp(c->name, argv[0]) == 0 && argc <= (c->takes_argument ? 2 : 1)) {
+			*result = c->print(argc == 2 ? argv[1] : NULL);
 			return true;
 		}
 	return false;

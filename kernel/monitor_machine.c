@@ -18,8 +18,6 @@
 #include <tests/kernel/traffic.h>
 #include <tests/test.h>
 
-#define DEFAULT_LOG_LINES 20
-#define MAX_LOG_LINES 100000
 #define WORK_OPS 200000 /* of locks' workloads */
 
 int monitor_memmap(int argc, char **argv)
@@ -170,11 +168,11 @@ int monitor_locks(int argc, char **argv)
 
 int monitor_log(int argc, char **argv)
 {
-	u64 lines = DEFAULT_LOG_LINES;
+	u64 lines = MONITOR_LOG_LINES;
 
 	if (argc == 2 && !monitor_number(argv[0], argv[1], &lines))
 		return -EINVAL;
-	log_print_tail(lines < MAX_LOG_LINES ? (unsigned)lines : MAX_LOG_LINES);
+	log_print_tail(lines < MONITOR_MAX_LOG_LINES ? (unsigned)lines : MONITOR_MAX_LOG_LINES);
 	return 0;
 }
 

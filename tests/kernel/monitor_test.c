@@ -65,8 +65,9 @@ static size_t widest(void)
 
 TEST(monitor, answers_every_looking_command_within_80_columns)
 {
-	static const char *const lines[] = {"help",  "mem",      "zones", "buddyinfo", "map",
-	                                    "check", "loglevel", "alloc", "page 300",  "locks"};
+	static const char *const lines[] = {"help",     "mem",   "zones",    "buddyinfo",
+	                                    "map",      "check", "loglevel", "alloc",
+	                                    "page 300", "locks", "help all", "frag"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		EXPECT_EQ(run(lines[i]), 0);
@@ -403,9 +404,10 @@ static bool is_json_line(const char *c, size_t n)
 
 TEST(monitor, answers_scripts_in_json)
 {
-	static const char *const lines[] = {"mem -j",       "zones -j",    "numastat -j",
-	                                    "buddyinfo -j", "slabinfo -j", "vmeminfo -j",
-	                                    "sites -j",     "threads -j"};
+	static const char *const lines[] = {
+	    "mem -j",      "zones -j", "numastat -j", "buddyinfo -j", "slabinfo -j",
+	    "vmeminfo -j", "sites -j", "threads -j",  "owners -j",    "frag -j",
+	    "memmap -j",   "cpus -j",  "locks -j",    "log -j",       "log 2 -j"};
 	void *p = kmalloc(100, GFP_KERNEL); /* so that there is a site */
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -419,7 +421,9 @@ TEST(monitor, answers_scripts_in_json)
 	}
 	EXPECT_ANSWER("slabinfo -j", 0, "{\"cache\":\"kmalloc-16\",\"size\":16,");
 	EXPECT_ANSWER("mem -j", 0, "\"used_pages\":");
-	EXPECT_ANSWER("log -j", -EINVAL, "no number"); /* which has none */
+	EXPECT_ANSWER("shrinkers -j", -EINVAL, "usage: shrinkers"); /* which has none */
+	EXPECT_ANSWER("mem 1 -j", -EINVAL, "usage: mem");
+	EXPECT_ANSWER("log x -j", -EINVAL, "log: \"x\" is no number");
 	kfree(p);
 }
 

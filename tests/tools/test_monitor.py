@@ -5,6 +5,7 @@ is undone by a terminal of a few lines (class Terminal), so a test sees what a p
 here: a panic on demand, a machine without a keyboard controller, one without a serial port, an idle
 prompt that costs nothing, and a replay.
 """
+import json
 import os
 import re
 import select
@@ -162,42 +163,189 @@ class MonitorTest(unittest.TestCase):
             self.machine.send(ctrl("C"))
             self.machine.settle()
 
-    def test_help_lists_every_command_once_and_explains_each(self):
-        lines = self.ask("help").splitlines()
-        names = [line.split()[0] for line in lines if not line.startswith("Keys:")]
-        self.assertEqual(len(names), len(set(names)))
-        for name in names:
-            self.assertIn(name, self.ask("help " + name))
-        wanted = "mem zones buddyinfo slabinfo owners shrinkers sites page alloc free free! check test map log cpu locks"
-        for name in (wanted + " where reboot poweroff").split():
-            self.assertIn(name, names)
+    # A command: what it is asked and what its answer has; or the test here that asks it.
+    COMMANDS = {
+        "help": "test_help_has_every_command_in_one_topic",
+        "mem": ("mem", r"managed +\d+ pages"),
+        "zones": ("zones", r"DMA32"),
+        "numastat": ("numastat", r"\n +0 +\d+ +\d+ "),
+        "buddyinfo": ("buddyinfo", r"order block +0:DMA +0:DMA32 .*\n +0 4 KiB +\d+ +\d+ "),
+        "slabinfo": ("slabinfo", r"kmalloc-64"),
+        "owners": ("owners", r"call site"),
+        "shrinkers": ("shrinkers", r"slab .*what is free"),
+        "vmeminfo": ("vmeminfo", r"arena .*\n.*vmalloc"),
+        "sites": ("sites", r"objects"),
+        "page": ("page 0xffff800000100000", r"page frame 0x100\b"),
+        "map": ("map", r"order"),
+        "frag": ("frag", r"free memory in blocks too small for:"),
+        "view": "test_the_view_by_its_keys",
+        "demo": "test_the_view_by_its_keys",
+        "memmap": ("memmap", r"page zero"),
+        "alloc": "test_alloc_and_free_by_hand",
+        "free": "test_alloc_and_free_by_hand",
+        "free!": "test_raw_free_of_a_held_page_stops_the_machine",
+        "online": "test_memory_leaves_and_comes_back",
+        "offline": "test_memory_leaves_and_comes_back",
+        "retire": ("retire", r"^$"),
+        "shrink": ("shrink", r"pages given back"),
+        "check": ("check", r"every invariant .* holds"),
+        "leaks": ("leaks", r"0 |no "),
+        "audit": ("audit", r"pages"),
+        "failslab": ("failslab", r"off"),
+        "fail_page_alloc": ("fail_page_alloc", r"off"),
+        "kfence": ("kfence", r"no guard pages: boot with kfence"),
+        "test": "test_self_tests_run_from_the_prompt",
+        "compare": ("compare nothing", r"compare: "),
+        "log": ("log 100", r"memory map"),
+        "loglevel": ("loglevel", r"loglevel: 6"),
+        "cpu": ("cpu", r"CPU 0: "),
+        "cpus": ("cpus", r"CPU 0: APIC id 0, node 0; \d+ threads"),
+        "threads": ("threads", r"\n +1 +0  running +main\n"),
+        "locks": ("locks", r"taken   waited for\r?\n(.*\r?\n)*trips of pages to zones: \d+; of objects to depots and slabs: \d+"),
+        "where": ("where monitor_execute", r"0xffffffff8\w+  monitor_execute"),
+        "pagetable": ("pagetable 0xffff800000100000", r"PML4E 256  .*\n(.*\n)*.* maps "),
+        "bench": ("bench kmalloc_kfree_hot_64", r"kmalloc_kfree_hot_64"),
+        "stress": ("stress 1", r"stress: "),
+        "watch": "test_watch_repeats_until_a_key",
+        "more": "test_more_shows_a_screen_at_a_time",
+        "reboot": "test_poweroff_and_reboot_end_the_machine",
+        "poweroff": "test_poweroff_and_reboot_end_the_machine",
+    }
 
-    def test_looking_commands_answer(self):
-        for line, expected in (
-            ("mem", r"managed +\d+ pages"),
-            ("zones", r"DMA32"),
-            ("buddyinfo", r"4 KiB"),
-            ("owners", r"call site"),
-            ("shrinkers", r"slab .*what is free"),
-            ("slabinfo", r"kmalloc-64"),
-            ("sites", r"objects"),
-            ("map", r"order"),
-            ("page 256", r"page frame 0x100\b"),
-            ("page 0x100000", r"page frame 0x100\b"),
-            ("page 0xffff800000100000", r"page frame 0x100\b"),
-            ("memmap", r"page zero"),
-            ("cpu", r"CPU 0: "),
-            ("threads", r"\n +1 +0  running +main\n"),
-            ("locks", r"taken   waited for\r?\n(.*\r?\n)*trips of pages to zones: \d+; of objects to depots and slabs: \d+"),
-            ("locks mix", r"mix, 200000 operations; per 1000:\r?\n\d+\.\d locks "),
-            ("log 100", r"memory map"),
-            ("loglevel", r"loglevel: 6"),
-            ("check", r"every invariant .* holds"),
-            ("shrink", r"pages given back"),
-            ("where monitor_execute", r"0xffffffff8\w+  monitor_execute"),
-        ):
+    def commands(self):
+        return [line.split()[0] for line in self.ask("help all").splitlines()]
+
+    def test_help_has_every_command_in_one_topic(self):
+        names, topics, listed = self.commands(), [], []
+        self.assertEqual(len(names), len(set(names)))
+        rows = self.ask("help").splitlines()
+        self.assertLess(len(rows), 24)
+        for row in rows[1:-1]:
+            bold = re.match(r"\x1b\[1m(\S+) *\x1b\[0m \w", row)
+            if bold:
+                topics.append(bold.group(1))
+            else:
+                listed += row.split()
+        self.assertEqual(listed, names)
+        of_topics = []
+        for topic in topics:
+            of_topics += [line.split()[0] for line in self.ask("help " + topic).splitlines()]
+        self.assertEqual(of_topics, names)
+        for name in names:
+            self.assertTrue(self.ask("help " + name).startswith(name + " "), name)
+
+    def test_every_command_is_tested(self):
+        self.assertLessEqual(set(self.commands()) - {"trace"}, set(self.COMMANDS))
+        for test in self.COMMANDS.values():
+            if isinstance(test, str):
+                self.assertTrue(hasattr(MonitorTest, test) or hasattr(EndTest, test), test)
+
+    def test_commands_answer(self):
+        more = [("locks mix", r"mix, 200000 operations; per 1000:\r?\n\d+\.\d locks "), ("page 256", r"page frame 0x100\b"),
+                ("page 0x100000", r"page frame 0x100\b"), ("pagetable", r"ffff8")]
+        for line, expected in [t for t in self.COMMANDS.values() if not isinstance(t, str)] + more:
             with self.subTest(line):
                 self.assertRegex(self.ask(line), expected)
+
+    def test_json_has_the_keys_that_are_documented(self):
+        """docs/monitor.md: a row a command, kinds of objects apart by semicolons."""
+        with open(os.path.join(ROOT, "docs", "monitor.md")) as page:
+            rows = re.findall(r"^\| `(\w+) -j`.*? \| (.*) \|$", page.read(), re.M)
+        self.assertGreater(len(rows), 10)
+        for command, kinds in rows:
+            with self.subTest(command):
+                wanted = [set(re.findall(r"`(\w+)`", kind)) for kind in kinds.split(";")]
+                answers = [json.loads(line) for line in self.ask(command + " -j").splitlines()]
+                for kind in wanted:
+                    self.assertTrue(any(set(answer) | {"taken"} == kind | {"taken"} for answer in answers), kind)
+                for answer in answers:
+                    self.assertTrue(any(set(answer) | {"taken"} == kind | {"taken"} for kind in wanted), answer)
+                    for value in answer.values():
+                        self.assertIsInstance(value, (int, str, list))
+        self.assertEqual(len(self.ask("log 3 -j").splitlines()), 3)
+        names = re.findall(r"^(\w+) .*-j", self.ask("help all"), re.M)
+        self.assertLessEqual(set(names), {command for command, _ in rows} | {"trace"})
+
+    def test_json_and_tables_agree(self):
+        zones = [json.loads(line) for line in self.ask("buddyinfo -j").splitlines()]
+        table = self.ask("buddyinfo").splitlines()
+        self.assertEqual(table[0].split()[2:4], ["%d:%s" % (z["node"], z["zone"]) for z in zones])
+        for order in range(19):
+            counts = [int(n) for n in re.match(r" +\d+ \S+ \S+ +(\d+) +(\d+) ", table[1 + order]).groups()]
+            self.assertEqual(counts, [z["free_blocks"][order] for z in zones])
+
+    def test_slabinfo_sorts_by_every_column(self):
+        columns = self.ask("slabinfo").splitlines()[0].split()
+        for column, name in enumerate(columns):
+            with self.subTest(name):
+                rows = [line.split() for line in self.ask("slabinfo " + name).splitlines()[1:]]
+                values = [row[column] if column == 0 else -int(row[column]) for row in rows]
+                self.assertEqual(values, sorted(values))
+        sizes = [json.loads(line) for line in self.ask("slabinfo -j").splitlines()]
+        by_bytes = [line.split()[0] for line in self.ask("slabinfo bytes").splitlines()[1:]]
+        self.assertEqual(set(by_bytes), {s["cache"] for s in sizes})
+
+    def test_tab_completes(self):
+        for keys, text in (("budd\t", "buddyinfo"), ("help slabi\t", "help slabinfo"), ("more thr\t", "more threads"),
+                           ("alloc cache kmalloc-11\t", "alloc cache kmalloc-112"), ("frob\t", "frob")):
+            with self.subTest(keys):
+                try:
+                    self.assertEqual(self.machine.typed(keys)[0], text)
+                finally:
+                    self.machine.send(ctrl("C"))
+                    self.machine.settle()
+
+    def test_more_shows_a_screen_at_a_time(self):
+        """Page, line, rest: nothing is lost between them."""
+        whole = self.ask("help all").splitlines()
+        shown = r"\x1b\[7m-- \d+%: space a page, Enter a line, q ends --\x1b\[0m"
+        self.machine.send("more help all\r")
+        self.machine.read_until("\n")
+        text = self.machine.read_until(shown)
+        first = text.count("\n")
+        self.machine.send("\r")
+        text += self.machine.read_until(shown)
+        self.assertEqual(text.count("\n"), first + 1)
+        end = r"\r" + PROMPT + r"\x1b\[K"
+        while not re.search(end + "$", text):
+            self.machine.send(" ")
+            text += self.machine.read_until("(%s)|(%s)" % (shown, end))
+        text = re.sub(shown + r"\r\x1b\[K", "", text)
+        self.assertEqual(re.sub(end + "$", "", text).replace("\r\n", "\n").splitlines(), whole)
+        self.machine.send("more help all\r")
+        self.machine.read_until(shown)
+        self.machine.send("q")
+        self.machine.read_until(end)
+
+    def test_watch_repeats_until_a_key(self):
+        self.machine.send("watch 1 mem\r")
+        for _ in range(2):
+            self.machine.read_until(r"\x1b\[2J\x1b\[Hmem, every 1 s; a key ends it\r\n(.*\n)+failed page allocations")
+        self.machine.send("x")
+        self.machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        self.assertIn("usage: watch", self.ask("watch 0 mem"))
+        self.assertEqual(self.ask("watch view"), "watch: not of view\n")
+
+    def test_the_view_by_its_keys(self):
+        drawing = r"\x1b\[\?25l.*a second: "
+        self.machine.send("demo\r")
+        self.machine.read_until("demo: ")
+        for key, expected in (("+", drawing), ("\x1b[B", drawing), ("\x1b[F", drawing), ("p", "PAUSED"), ("i", "A key goes back"),
+                              (" ", drawing), ("p", r"\x1b\[1mp\x1b\[0mause")):
+            self.machine.send(key)
+            self.machine.read_until(expected)
+        self.machine.send("q")
+        self.machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        self.assertEqual(self.ask("demo off"), "")
+        self.assertIn("holds", self.ask("check"))
+
+    def test_memory_leaves_and_comes_back(self):
+        address = int(re.search(r"0x\w+", self.ask("alloc pages 4")).group(), 16) & 0x7FFFFFFFFFFF
+        self.assertIn("offline: ", self.ask("offline %#x 64K" % address))
+        self.ask("free all")
+        self.ask("shrink")
+        self.assertEqual(self.ask("offline %#x 64K" % address), "offline: 64 KiB less\n")
+        self.assertEqual(self.ask("online %#x 64K" % address), "online: 64 KiB more\n")
 
     def test_bad_input_gets_one_clear_line(self):
         for line, expected in (

@@ -9,6 +9,8 @@
 struct boot_info;
 
 #define MONITOR_MAX_ARGS 8
+#define MONITOR_LOG_LINES 20 /* that `log` shows when it is not told */
+#define MONITOR_MAX_LOG_LINES 100000
 
 struct monitor_command {
 	const char *name;
@@ -83,8 +85,9 @@ int monitor_stress(int argc, char **argv);
 int monitor_frag(int argc, char **argv);
 int monitor_pagetable(int argc, char **argv);
 
-/* monitor_json.c: the command's answer for scripts. False: it has none. */
-bool monitor_json(const char *name);
+/* monitor_json.c: the command's answer for scripts, where it has one for these arguments (without
+ * the -j). False: it has none, and nothing is printed. *result: as a command's. */
+bool monitor_json(int argc, char **argv, int *result);
 
 /* monitor_compare.c: the gallery of allocators */
 int monitor_compare(int argc, char **argv);
