@@ -381,7 +381,7 @@ test-replay: $K/strata32.elf ## replay every committed trace in the kernel
 			{ echo "$$trace failed: make replay TRACE=$$trace shows why"; failed=$$((failed + 1)); }; \
 	done; echo "$$passed passed, $$failed failed"; [ $$failed = 0 ]
 
-test-tools: $(HOST_PROGRAMS) $(BENCH_PROGRAMS) $K/strata32.elf ## the tests of the tools (tests/tools/)
+test-tools: $(HOST_PROGRAMS) $(BENCH_PROGRAMS) $K/strata32.elf $(BUILD)/strata.iso ## the tests of the tools (tests/tools/)
 	@BUILD='$(BUILD)' CONFIG='$(CONFIG)' QEMU='$(QEMU)' $(PYTHON) tests/tools
 
 layers: $(KERNEL_OBJ) ## check that no layer includes or calls one above it
