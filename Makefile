@@ -44,10 +44,13 @@ SEED ?=
 BENCH ?=
 #? LINUX (empty): further options of tools/bench-linux for bench-linux, such as --debian-defaults
 LINUX ?=
-#? TRACE (none): the trace for replay and events, plain text or .xz
+#? TRACE (none): the trace for replay and events, plain text or .xz; for report, or a file of events
 TRACE ?=
 #? EVENTS (BUILD/events.bin): the file of events that events and trace-events write
 EVENTS ?= $(BUILD)/events.bin
+#? OUT (BUILD/report.html): the page that report makes; REPORT: more options of tools/report, such as --partial
+OUT ?=
+REPORT ?=
 #? TIMEOUT (300): seconds after which a test boot counts as hung
 TIMEOUT ?= 300
 #? FUZZ (all), TIME (a fixed number of runs): which targets fuzz runs, and for how many seconds each
@@ -489,6 +492,18 @@ plots: ## draw docs/img/*.svg from what bench-host, fragmentation and bench CONF
 	@$(PYTHON) tools/plot-benchmarks --host $(BUILD)/bench-host.json --fragmentation $(BUILD)/fragmentation.json \
 		--guest $(BUILD)/release/bench.txt
 
+# --- The timeline of a file of events, or of a trace that is replayed for it: docs/report.md ---
+
+REPLAYED = $(filter %.trace %.trace.xz,$(TRACE))
+REPORT_EVENTS = $(if $(REPLAYED),$(BUILD)/report/events.bin,$(or $(TRACE),$(EVENTS)))
+report: $(if $(REPLAYED),$H/events) ## one HTML page of events, or of a trace: memory over time, call sites, leaks (TRACE=, OUT=, REPORT=)
+	$(if $(TRACE)$(wildcard $(EVENTS)),,$(error Say which file of events, or which trace: make report TRACE=FILE))
+	@BUILD='$(BUILD)' tools/deps --for report
+	@$(PYTHON) tools/report --fetch '$(BUILD)/report'
+	$(if $(REPLAYED),@$(if $(filter %.xz,$(TRACE)),xz -dc,cat) '$(TRACE)' | $H/events - '$(REPORT_EVENTS)')
+	@$(PYTHON) tools/report --library '$(BUILD)/report' --name '$(notdir $(or $(TRACE),$(EVENTS)))' \
+		--out '$(or $(OUT),$(BUILD)/report.html)' $(REPORT) '$(REPORT_EVENTS)'
+
 # --- The gallery of allocators: docs/gallery.md ---
 
 HEAPS = $(PYTHON) tools/heaps --program $H/heaps --traces '$(TRACES)' --cc '$(HOSTCC)'
@@ -547,7 +562,7 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
+.PHONY: report fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
 .PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
