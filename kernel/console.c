@@ -31,10 +31,11 @@
 #define INPUT_SIZE 1024u
 #define MAX_SPINS 50000000u /* a large screen redrawn over a slow bus fits in it many times */
 #define CTRL_C 0x03
+#define TOPIC_MAX 16u
 
 static struct spinlock lock = SPINLOCK_INIT("console");
 static int shown_level = LOG_INFO;
-static bool panicking;
+static bool panicking, colours;
 static struct sink *divert;
 
 static struct screen screen;
@@ -102,9 +103,47 @@ void platform_write(const char *text, size_t len)
 	release(h);
 }
 
-static const char *level_prefix(enum log_level level)
+static void emit_text(const char *text)
 {
-	return level <= LOG_ERROR ? "error: " : level <= LOG_WARN ? "warning: " : "";
+	emit(text, strlen(text));
+}
+
+static void emit_coloured(const char *colour, const char *text, size_t len)
+{
+	if (colours && !panicking)
+		emit_text(colour);
+	emit(text, len);
+	if (colours && !panicking)
+		emit_text("\x1b[0m");
+}
+
+/* How much of a line says whose it is: "memory:", "cpu 0:"; 0 when it begins otherwise. */
+static size_t topic_length(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len && i < TOPIC_MAX; i++) {
+		char c = text[i];
+
+		if (c == ':')
+			return i > 0 ? i + 1 : 0;
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !(c == ' ' && i > 0))
+			return 0;
+	}
+	return 0;
+}
+
+static void emit_log_line(enum log_level level, const char *text, size_t len)
+{
+	size_t topic = topic_length(text, len);
+
+	if (level <= LOG_WARN) {
+		const char *prefix = level <= LOG_ERROR ? "error: " : "warning: ";
+
+		emit_coloured(level <= LOG_ERROR ? "\x1b[91m" : "\x1b[93m", prefix, strlen(prefix));
+	}
+	if (topic > 0)
+		emit_coloured("\x1b[96m", text, topic);
+	emit(text + topic, len - topic);
+	emit_text("\n");
 }
 
 void platform_log(enum log_level level, const char *text, size_t len)
@@ -112,13 +151,8 @@ void platform_log(enum log_level level, const char *text, size_t len)
 	struct hold h = acquire();
 
 	log_append(level, text, len);
-	if ((int)level <= shown_level || panicking) {
-		const char *prefix = level_prefix(level);
-
-		emit(prefix, strlen(prefix));
-		emit(text, len);
-		emit("\n", 1);
-	}
+	if ((int)level <= shown_level || panicking)
+		emit_log_line(level, text, len);
 	release(h);
 }
 
@@ -143,6 +177,11 @@ void console_flush(void)
 void console_set_level(int level)
 {
 	shown_level = level;
+}
+
+void console_set_colours(bool on)
+{
+	colours = on;
 }
 
 int console_level(void)

@@ -283,10 +283,11 @@ static void log_features(const struct cpu_features *f)
 
 	while (*brand == ' ')
 		brand++;
-	log_info("cpu %u: %s, %s; %u-bit physical%s%s%s%s%s%s", cpu_id(), f->vendor,
-	         *brand ? brand : "no model name", f->phys_bits, f->nx ? ", nx" : ", NO nx",
-	         f->gib_pages ? ", 1g" : "", f->global_pages ? ", pge" : "",
-	         f->smep ? ", smep" : "", f->smap ? ", smap" : "", f->umip ? ", umip" : "");
+	log_info("cpu %u: %s, %s", cpu_id(), f->vendor, *brand ? brand : "no model name");
+	log_info("cpu %u: %u-bit physical%s%s%s%s%s%s", cpu_id(), f->phys_bits,
+	         f->nx ? ", nx" : ", NO nx", f->gib_pages ? ", 1g" : "",
+	         f->global_pages ? ", pge" : "", f->smep ? ", smep" : "", f->smap ? ", smap" : "",
+	         f->umip ? ", umip" : "");
 }
 
 void cpu_enable_features(void)

@@ -31,7 +31,10 @@ _Noreturn void kernel_main(u32 magic, u64 info_pa);
 
 static void set_console_level(const struct options *o)
 {
+	bool for_scripts = o->test || o->bench || o->replay[0] || o->stress != 0;
+
 	console_set_level(o->quiet ? LOG_WARN : (int)o->loglevel);
+	console_set_colours(!for_scripts);
 }
 
 static _Noreturn void run_tests(const struct options *o)

@@ -468,3 +468,39 @@ TEST(console, irq_counts_noise)
 	console_divert(console);
 	EXPECT_EQ(irq_spurious_count(), before + 2);
 }
+
+static char logged[256];
+static size_t nr_logged;
+
+static void keep_logged(struct sink *self, const char *text, size_t len)
+{
+	(void)self;
+	for (size_t i = 0; i < len && nr_logged + 1 < sizeof(logged); i++)
+		logged[nr_logged++] = text[i];
+	logged[nr_logged] = '\0';
+}
+
+static const char *log_one(bool coloured, enum log_level level, const char *text)
+{
+	static struct sink to = {.write = keep_logged};
+	struct sink *before = console_divert(&to);
+
+	nr_logged = 0;
+	console_set_colours(coloured);
+	platform_log(level, text, strlen(text));
+	console_set_colours(false);
+	console_divert(before);
+	return logged;
+}
+
+/* Whose a line is, where it says so, and what is wrong. The rest of it is as it was given. */
+TEST(console, log_lines_have_colours_for_people)
+{
+	EXPECT_STREQ(log_one(false, LOG_WARN, "cpu 0: hot"), "warning: cpu 0: hot\n");
+	EXPECT_STREQ(log_one(true, LOG_WARN, "cpu 0: hot"),
+	             "\x1b[93mwarning: \x1b[0m\x1b[96mcpu 0:\x1b[0m hot\n");
+	EXPECT_STREQ(log_one(true, LOG_ERROR, "Bad: this"), "\x1b[91merror: \x1b[0mBad: this\n");
+	EXPECT_STREQ(log_one(true, LOG_WARN, ": x"), "\x1b[93mwarning: \x1b[0m: x\n");
+	EXPECT_STREQ(log_one(true, LOG_WARN, "no topic of so many words: x"),
+	             "\x1b[93mwarning: \x1b[0mno topic of so many words: x\n");
+}

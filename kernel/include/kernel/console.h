@@ -35,6 +35,10 @@ void console_flush(void);
 void console_set_level(int level);
 int console_level(void);
 
+/* Log lines for people: whose they are, warnings and errors in colours. Off at first, and in a
+ * panic, whose lines are for scripts too. */
+void console_set_colours(bool on);
+
 /* For panic(), before its first line: from now on nobody waits for the console's lock, and log
  * lines of every level are shown. */
 void console_panic_begin(void);
