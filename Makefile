@@ -72,6 +72,8 @@ HEAP ?=
 #? TRACES (all), DESIGNS (all): what compare and contest replay, by name; patterns and commas, or words
 TRACES ?= *
 DESIGNS ?=
+#? ASSETS (all): which pictures docs-assets makes, by name (tools/docs-assets --list); patterns and commas
+ASSETS ?= *
 #? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
 BOOTS ?= *
 
@@ -530,6 +532,12 @@ model: ## verify the magazine protocol exhaustively with Spin: docs/protocol.md 
 	@tools/deps --for model
 	@$(PYTHON) tests/model/protocol/run.py --build $(BUILD)/model --jobs 2 --cc '$(HOSTCC)' $(MODEL)
 
+docs-assets: ## make every picture in docs/img/ again, from real runs: screens, a recorded session, plots (ASSETS=)
+	@tools/deps --for plots
+	@tools/deps --for run
+	+@$(AGAIN) $(JOBS) kernel $(BUILD)/strata.iso
+	@QEMU='$(QEMU)' $(PYTHON) tools/docs-assets --build '$(BUILD)' --config '$(CONFIG)' --only '$(ASSETS)'
+
 # --- Housekeeping ---
 
 deps: ## install what is missing for all of the above
@@ -562,7 +570,7 @@ help: ## this list
 	@echo; echo 'Options (default): meaning'
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: report fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
+.PHONY: docs-assets report fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
 .PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
