@@ -51,6 +51,14 @@ EVENTS ?= $(BUILD)/events.bin
 #? OUT (BUILD/report.html): the page that report makes; REPORT: more options of tools/report, such as --partial
 OUT ?=
 REPORT ?=
+#? REPEAT (1): how often events replays the trace
+REPEAT ?= 1
+#? WORK (stress=3): what trace-events traces: stress=SECONDS, demo_for=SECONDS, test=PATTERN, or a trace by TRACE=
+WORK ?= stress=3
+#? TRACED (all): which events trace-events records, with commas (docs/events.md); drop: those without room are lost
+TRACED ?= all
+#? PORT (debugcon): how events leave the machine: debugcon or serial
+PORT ?= debugcon
 #? TIMEOUT (300): seconds after which a test boot counts as hung
 TIMEOUT ?= 300
 #? FUZZ (all), TIME (a fixed number of runs): which targets fuzz runs, and for how many seconds each
@@ -318,7 +326,13 @@ replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in
 # docs/events.md tells the format, and who reads it.
 events: $H/events ## the events of a trace that is replayed on this machine, to EVENTS (TRACE=file)
 	$(if $(TRACE),,$(error Say which trace: make events TRACE=tests/data/traces/NAME.trace.xz))
-	@$(if $(filter %.xz,$(TRACE)),xz -dc,cat) '$(TRACE)' | $< - '$(EVENTS)'
+	@$(if $(filter %.xz,$(TRACE)),xz -dc,cat) '$(TRACE)' | $< --repeat $(REPEAT) - '$(EVENTS)'
+
+trace-events: $K/strata32.elf ## the events of a workload in the kernel, to EVENTS, and their sums (WORK= or TRACE=, TRACED=, PORT=)
+	@$(RUN_QEMU) --quiet --expect $(if $(TRACE),exit,$(if $(filter test%,$(WORK)),test,exit)) --timeout $(TIMEOUT) $(MACHINE) \
+		--kernel $< --events '$(EVENTS)' --events-port $(PORT) $(if $(TRACE),--initrd '$(TRACE)') \
+		--append 'trace=$(TRACED) quiet $(if $(TRACE),replay=kmalloc,$(WORK))'
+	@tools/events --stat --top 10 '$(EVENTS)'
 
 bench: $K/strata32.elf ## run the kernel's benchmarks, in guest instructions (use CONFIG=release; BENCH=)
 	@$(PYTHON) tools/bench --qemu $(QEMU) --kernel $< --mem $(MEM) --only '$(or $(BENCH),*)' --out $K/bench.txt
@@ -571,7 +585,7 @@ help: ## this list
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: docs-assets report fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
-.PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse \
+.PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse trace-events \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -47,6 +47,11 @@ static const struct option table[] = {
     {"monitor", "", FLAG, AT(monitor), 0, 0, 0, "answer at a prompt (the default)"},
     {"demo", "", FLAG, AT(demo), 0, 0, 0,
      "view memory while a workload runs; the monitor is behind it (q)"},
+    {"demo_for", "=SECONDS", NUMBER, NO_FLAG, AT(demo_for), 1, 1000000,
+     "run the demo's workload for so long, without the view, then end"},
+    {"trace", "[=LIST]", FLAG_AND_TEXT, AT(has_trace), AT(trace), 0, 0,
+     "record events from the boot on: pages,buddy,objects,slabs,vmalloc,reclaim; to "
+     "debugcon|serial|memory; drop (default: none; without a list: all)"},
     {"mem", "=SIZE", SIZE, NO_FLAG, AT(mem), 1, UINT64_MAX,
      "use no memory at or above this address (default: all)"},
     {"maxcpus", "=N", NUMBER, NO_FLAG, AT(maxcpus), 1, 256,

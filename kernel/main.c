@@ -7,6 +7,8 @@
 #include <kernel/cmdline.h>
 #include <kernel/console.h>
 #include <kernel/cpu.h>
+#include <kernel/demo.h>
+#include <kernel/events.h>
 #include <kernel/irq.h>
 #include <kernel/kasan.h>
 #include <kernel/machine.h>
@@ -37,6 +39,12 @@ static void set_console_level(const struct options *o)
 	console_set_colours(!for_scripts);
 }
 
+static _Noreturn void end(bool passed)
+{
+	events_finish();
+	machine_exit(passed ? MACHINE_PASS : MACHINE_FAIL);
+}
+
 static _Noreturn void run_tests(const struct options *o)
 {
 	u64 seed = o->has_seed ? o->seed : cycles();
@@ -46,7 +54,7 @@ static _Noreturn void run_tests(const struct options *o)
 	failed = test_run_all(o->test_pattern, seed);
 	if (failed == -ENOENT)
 		kprintf("test: nothing matches \"%s\"\n", o->test_pattern);
-	machine_exit(failed == 0 ? MACHINE_PASS : MACHINE_FAIL);
+	end(failed == 0);
 }
 
 static _Noreturn void run_benches(const struct options *o)
@@ -55,19 +63,26 @@ static _Noreturn void run_benches(const struct options *o)
 
 	if (err == -ENOENT)
 		kprintf("bench: nothing matches \"%s\"\n", o->bench_pattern);
-	machine_exit(err == 0 ? MACHINE_PASS : MACHINE_FAIL);
+	end(err == 0);
 }
 
 static _Noreturn void run_replay(const struct options *o)
 {
-	machine_exit(replay_run(boot_info(), o->replay) == 0 ? MACHINE_PASS : MACHINE_FAIL);
+	end(replay_run(boot_info(), o->replay) == 0);
 }
 
 static _Noreturn void run_stress(const struct options *o)
 {
-	bool passed = stress_for(o->has_seed ? o->seed : cycles(), o->stress);
+	end(stress_for(o->has_seed ? o->seed : cycles(), o->stress));
+}
 
-	machine_exit(passed ? MACHINE_PASS : MACHINE_FAIL);
+static _Noreturn void run_demo(const struct options *o)
+{
+	if (!demo_start(o->has_seed ? o->seed : cycles()))
+		end(false);
+	thread_sleep((unsigned)o->demo_for * 1000);
+	demo_stop();
+	end(true);
 }
 
 static _Noreturn void run(const struct options *o)
@@ -82,6 +97,8 @@ static _Noreturn void run(const struct options *o)
 		run_replay(o);
 	if (o->stress != 0)
 		run_stress(o);
+	if (o->demo_for != 0)
+		run_demo(o);
 	monitor_run(boot_info(), o->demo);
 }
 
@@ -129,6 +146,7 @@ __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 		panic("symbols: %s", broken);
 	log_info("Strata is up: %u symbols, %llu million cycles since reset",
 	         (unsigned)symbol_count(), (unsigned long long)(cycles() / 1000000));
+	events_start_thread(); /* if events are on */
 	paging_seal();
 	monitor_guard(options()->kfence);
 	monitor_arm(options()->fail[INJECT_OBJECTS], options()->fail[INJECT_PAGES]);

@@ -15,6 +15,7 @@
  */
 #include <kernel/cmdline.h>
 #include <kernel/cpu.h>
+#include <kernel/events.h>
 #include <kernel/kasan.h>
 #include <kernel/machine.h>
 #include <kernel/memory.h>
@@ -325,6 +326,7 @@ void memory_init(void)
 		log_warn("memory: no room in the map to give the early page tables back");
 
 	mm_init(&map, &boot);
+	events_boot(options()); /* all that is allocated from here on can be traced */
 	ready_cycles = cycles();
 	ready_tables = pagetable_count();
 	ready_window_pages = page_map_window_pages();

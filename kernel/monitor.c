@@ -3,10 +3,10 @@
  *
  * The commands themselves are in monitor_mm.c (looking), monitor_view.c and monitor_watch.c
  * (watching), monitor_work.c (making work),
- * monitor_alloc.c (allocating by hand), monitor_debug.c (looking for mistakes), monitor_online.c,
- * monitor_compare.c and monitor_machine.c. A command prints its answer with kprintf() and, when it
- * refuses, one line "NAME: what was wrong; what to do". The loop knows names, counts of arguments
- * and help; it adds nothing to what a command says.
+ * monitor_trace.c (events), monitor_alloc.c (allocating by hand), monitor_debug.c (looking for
+ * mistakes), monitor_online.c, monitor_compare.c and monitor_machine.c. A command prints its answer
+ * with kprintf() and, when it refuses, one line "NAME: what was wrong; what to do". The loop knows
+ * names, counts of arguments and help; it adds nothing to what a command says.
  *
  * Adding a command: a function in one of those files, its declaration in monitor.h, a row here.
  */
@@ -109,6 +109,17 @@ const struct monitor_command monitor_commands[] = {
      "INTERVAL: of the allocators' trips, a sample each: 100; 100,random,seed=1 by chance;\n"
      "100,objects=255 with so many objects. A wrong access to one stops the machine at once.",
      0, 1, monitor_kfence},
+    {"trace", "[on [LIST]|off|dump [N]|status]", "record what the memory manager does",
+     "trace on           all events, to where they can go: QEMU's debug console, the second "
+     "serial\n"
+     "                   port, or memory, which keeps the newest\n"
+     "trace on LIST      of pages, buddy, objects, slabs, vmalloc, reclaim, with commas; "
+     "debugcon,\n"
+     "                   serial or memory says where to; drop: events that find no room are lost\n"
+     "trace off          ends it, and the stream\n"
+     "trace dump 20      the last events as text, while it is on and after that\n"
+     "trace status       what is on, how much was recorded and lost (the default)",
+     0, 2, monitor_trace},
     {"test", "[FILTER]", "run the self-tests",
      "FILTER: a suite (buddy), a test (buddy.alloc), patterns with * and ?, several with commas.",
      0, 1, monitor_test},

@@ -3,6 +3,7 @@
  */
 #include <kernel/console.h>
 #include <kernel/cpu.h>
+#include <kernel/events.h>
 #include <kernel/irq.h>
 #include <kernel/log.h>
 #include <kernel/machine.h>
@@ -235,6 +236,7 @@ int monitor_reboot(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	kprintf("rebooting\n");
+	events_finish();
 	machine_reboot();
 }
 
@@ -243,5 +245,6 @@ int monitor_poweroff(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	kprintf("switching off\n");
+	events_finish();
 	machine_poweroff();
 }

@@ -8,6 +8,7 @@
 #include <kernel/backtrace.h>
 #include <kernel/console.h>
 #include <kernel/cpu.h>
+#include <kernel/events.h>
 #include <kernel/kasan.h>
 #include <kernel/log.h>
 #include <kernel/machine.h>
@@ -80,6 +81,7 @@ static void print_where(void)
 
 static _Noreturn void leave(void)
 {
+	events_panic();
 	kprintf("last log lines:\n");
 	log_print_tail(LOG_LINES);
 	kprintf("CPU %u stops\n", cpu_id());

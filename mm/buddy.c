@@ -186,6 +186,11 @@ static __always_inline unsigned release(struct buddy *b, struct page *map, u32 z
 	return release_large(b, pfn, order);
 }
 
+static __noinline void release_small(struct buddy *b, u32 pfn, unsigned order)
+{
+	b->nr_merges += release(b, b->map, page_head_word(0, 0, b->zone), pfn, order) - order;
+}
+
 /* For <mm/event.h>. An instance of somebody's own, a test's say, is not the machine's memory. */
 static __noinline void record_block(const struct buddy *b, enum event_kind kind, u32 pfn,
                                     unsigned order)
@@ -195,46 +200,39 @@ static __noinline void record_block(const struct buddy *b, enum event_kind kind,
 }
 
 /* What merged or was split: the other order is the event's size. */
-static __noinline void record_step(const struct buddy *b, enum event_kind kind, u32 pfn,
-                                   unsigned order, unsigned other)
+static void record_step(const struct buddy *b, enum event_kind kind, u32 pfn, unsigned order,
+                        u64 other)
 {
 	if (b->map == page_map && order != other)
 		event_block(kind, align_down(pfn, block_pages(order)), order, other, b->zone);
 }
 
-static __noinline void release_small(struct buddy *b, u32 pfn, unsigned order)
+/* The free block is an inner page so far. */
+static __noinline void release_recorded(struct buddy *b, u32 pfn, unsigned order)
 {
-	unsigned result = release(b, b->map, page_head_word(0, 0, b->zone), pfn, order);
+	unsigned result;
 
+	record_block(b, EVENT_BUDDY_FREE, pfn, order);
+	result = release(b, b->map, page_head_word(0, 0, b->zone), pfn, order);
 	b->nr_merges += result - order;
-	if (event_is_on(EVENT_MERGE))
-		record_step(b, EVENT_MERGE, pfn, result, order);
-}
-
-static __noinline void release_from_2m(struct buddy *b, u32 pfn, unsigned order)
-{
-	unsigned result = release_large(b, pfn, order);
-
-	b->nr_merges += result - order;
-	if (event_is_on(EVENT_MERGE))
-		record_step(b, EVENT_MERGE, pfn, result, order);
+	record_step(b, EVENT_MERGE, pfn, result, order);
 }
 
 static __always_inline void release_block(struct buddy *b, u32 pfn, unsigned order)
 {
 	b->map[pfn].head = inner_word(b);
 	b->nr_free_pages += block_pages(order);
-	if (event_is_on(EVENT_BUDDY_FREE))
-		record_block(b, EVENT_BUDDY_FREE, pfn, order);
-	if (order < PAGEBLOCK_ORDER)
+	if (event_any())
+		release_recorded(b, pfn, order);
+	else if (order < PAGEBLOCK_ORDER)
 		release_small(b, pfn, order);
 	else
-		release_from_2m(b, pfn, order);
+		b->nr_merges += release_large(b, pfn, order) - order;
 }
 
 void buddy_unlink_block(struct buddy *b, u32 pfn, unsigned order)
 {
-	if (event_is_on(EVENT_BUDDY_ALLOC))
+	if (event_any())
 		record_block(b, EVENT_BUDDY_ALLOC, pfn, order);
 	unlink(b, b->map, pfn, order, block_pages(order));
 	b->nr_free_pages -= block_pages(order);
@@ -284,8 +282,7 @@ static bool add_extent(struct buddy *b, u32 start, u32 end)
 		e->start = start;
 	}
 	e->end = end;
-	for (u32 pfn = start; event_is_on(EVENT_BUDDY_FREE) && pfn < end;
-	     pfn += block_pages(MAX_ORDER))
+	for (u32 pfn = start; event_any() && pfn < end; pfn += block_pages(MAX_ORDER))
 		record_block(b, EVENT_BUDDY_FREE, pfn, MAX_ORDER);
 	b->nr_free_blocks[MAX_ORDER] += (end - start) >> MAX_ORDER;
 	b->nr_free_pages += end - start;
@@ -369,8 +366,6 @@ static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 {
 	struct page *map = b->map;
 
-	if (event_is_on(EVENT_SPLIT)) /* size: the order that remains */
-		record_step(b, EVENT_SPLIT, pfn, from, order);
 	b->nr_splits += from - order;
 	b->nonempty |= block_pages(from) - block_pages(order);
 	while (from > order) {
@@ -409,15 +404,36 @@ static __noinline u32 alloc_untouched(struct buddy *b, unsigned order)
 	return order <= MAX_ORDER && touch_block(b) ? buddy_alloc(b, order) : 0;
 }
 
+/* take(), and the split that it made. */
+static __noinline u32 take_recorded(struct buddy *b, unsigned order)
+{
+	u64 splits = b->nr_splits;
+	u32 pfn = take(b, order);
+
+	record_step(b, EVENT_SPLIT, pfn, order + (unsigned)(b->nr_splits - splits), order);
+	return pfn;
+}
+
+static __noinline u32 alloc_recorded(struct buddy *b, unsigned order)
+{
+	u32 pfn = order <= MAX_ORDER ? take_recorded(b, order) : 0;
+
+	if (pfn == 0)
+		return alloc_untouched(b, order);
+	b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
+	record_block(b, EVENT_BUDDY_ALLOC, pfn, order);
+	return pfn;
+}
+
 u32 buddy_alloc(struct buddy *b, unsigned order)
 {
+	if (event_any())
+		return alloc_recorded(b, order);
 	u32 pfn = order <= MAX_ORDER ? take(b, order) : 0;
 
 	if (unlikely(pfn == 0))
 		return alloc_untouched(b, order);
 	b->map[pfn].head = page_head_word(PAGE_ALLOCATED, order, b->zone);
-	if (event_is_on(EVENT_BUDDY_ALLOC))
-		record_block(b, EVENT_BUDDY_ALLOC, pfn, order);
 	return pfn;
 }
 
@@ -432,14 +448,8 @@ static unsigned order_to_take(const struct buddy *b, unsigned order, u32 nr_page
 	return usable ? lowest_bit(usable) : largest;
 }
 
-static __noinline void record_batch(const struct buddy *b, enum event_kind kind, unsigned order,
-                                    struct page *const pages[], unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		record_block(b, kind, (u32)(pages[i] - b->map), order);
-}
-
-unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[])
+static __always_inline unsigned alloc_batch(struct buddy *b, unsigned order, unsigned n,
+                                            struct page *pages[], bool recorded)
 {
 	const u32 cached = page_head_word(PAGE_CACHED, order, b->zone);
 	const u64 step = block_pages(order);
@@ -447,7 +457,7 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 
 	for (unsigned trips = 0; next < end && trips < BUDDY_BATCH_BLOCKS; trips++) {
 		unsigned from = order_to_take(b, order, (u32)(end - next) << order);
-		u32 pfn = take(b, from);
+		u32 pfn = recorded ? take_recorded(b, from) : take(b, from);
 		struct page *first = &b->map[pfn], *page = first + block_pages(from);
 
 		if (pfn == 0 && touch_block(b))
@@ -460,9 +470,24 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 			*next++ = page;
 		} while (page != first);
 	}
-	if (event_is_on(EVENT_BUDDY_ALLOC))
-		record_batch(b, EVENT_BUDDY_ALLOC, order, pages, (unsigned)(next - pages));
 	return (unsigned)(next - pages);
+}
+
+static __noinline unsigned alloc_batch_recorded(struct buddy *b, unsigned order, unsigned n,
+                                                struct page *pages[])
+{
+	unsigned nr = alloc_batch(b, order, n, pages, true);
+
+	for (unsigned i = 0; i < nr; i++)
+		record_block(b, EVENT_BUDDY_ALLOC, (u32)(pages[i] - b->map), order);
+	return nr;
+}
+
+unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[])
+{
+	if (event_any())
+		return alloc_batch_recorded(b, order, n, pages);
+	return alloc_batch(b, order, n, pages, false);
 }
 
 /* What is wrong with freeing a frame that is no head: it depends on the block around it. */
@@ -534,17 +559,17 @@ void buddy_free(struct buddy *b, u32 pfn, unsigned order)
 	release_block(b, pfn, order);
 }
 
-/* Each with its own merges, as they are recorded: for events. */
+/* Each with its own merges. */
 static __noinline unsigned free_batch_recorded(struct buddy *b, unsigned order, unsigned n,
                                                struct page *const pages[])
 {
+	u64 merges = b->nr_merges;
 	unsigned nr = 0;
 
-	for (u64 merges = b->nr_merges; nr < n && b->nr_merges - merges + nr < BUDDY_BATCH_WORK;
-	     nr++) {
+	for (; nr < n && b->nr_merges - merges + nr < BUDDY_BATCH_WORK; nr++) {
 		u32 pfn = (u32)(pages[nr] - b->map);
 
-		if (unlikely(pages[nr]->head != page_head_word(PAGE_CACHED, order, b->zone)))
+		if (pages[nr]->head != page_head_word(PAGE_CACHED, order, b->zone))
 			refuse(b, pfn, order);
 		release_block(b, pfn, order);
 	}
@@ -558,7 +583,7 @@ unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct pa
 	struct page *const *next = pages, *const *end = pages + n, *map = b->map;
 	unsigned work = 0, nr;
 
-	if (event_is_on(EVENT_BUDDY_FREE))
+	if (event_any())
 		return free_batch_recorded(b, order, n, pages);
 	for (; next < end && work < BUDDY_BATCH_WORK; next++) {
 		struct page *page = *next;

@@ -105,7 +105,7 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 		page = claim_slowly(nr_pages, align, gfp);
 	if (page != NULL && page_debug_on)
 		page_debug_allocated(page, nr_pages);
-	if (page != NULL && event_is_on(EVENT_PAGES_ALLOC))
+	if (page != NULL && event_any())
 		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), log2_ceil(nr_pages),
 		            nr_pages << PAGE_SHIFT, page->zone);
 	if (page == NULL)
@@ -132,7 +132,7 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 	if (z == NULL || nr_pages == 0 || nr_pages > z->buddy.high - pfn)
 		panic("page_alloc: not a contiguous range page=%p pages=%lu", (void *)page,
 		      nr_pages);
-	if (event_is_on(EVENT_PAGES_FREE))
+	if (event_any())
 		event_block(EVENT_PAGES_FREE, pfn, log2_ceil(nr_pages), nr_pages << PAGE_SHIFT,
 		            z->id);
 	flags = zone_lock(z);

@@ -36,7 +36,7 @@ static struct cpu_pages *cpu_table __ro_after_init; /* mm_nr_contexts() entries 
 static unsigned nr_cpus;                            /* that it was made for */
 static struct page_stack always_full[CPU_PAGE_ORDERS];
 static bool bypassed;       /* no context caches anything */
-static bool diverted;       /* A: the fast ways find nothing: cpu_pages_divert() */
+static bool diverted;       /* A: the fast ways find nothing, the slow ones record */
 static struct zone no_zone; /* which has never a page to spare */
 
 /* Its head is no cached block's: what a pop finds in an empty stack. */
@@ -83,14 +83,15 @@ static __always_inline struct page_stack *stacks_of_zone(struct cpu_pages *cpu, 
 }
 
 /* Gives the n coldest blocks back, or as many of them as one trip does. Interrupts off. */
-static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n)
+static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n,
+                                  bool recorded)
 {
 	struct page **coldest = page_stack_base(s, order) + 1;
 	unsigned nr = zone_free_batch(z, order, n, coldest);
 
 	s->top -= nr;
 	memmove(coldest, coldest + nr, (u64)(s->top + 1 - coldest) * sizeof(*coldest));
-	if (event_is_on(EVENT_PAGES_DRAIN))
+	if (recorded)
 		event_trip(EVENT_PAGES_DRAIN, EVENT_NO_CACHE, order, z->node, nr);
 }
 
@@ -111,7 +112,7 @@ static __always_inline unsigned refill_size(const struct zone *z, gfp_t gfp, uns
 
 /* After a pop that failed. Interrupts off. Anything but the sentinel on top is why it did. */
 static __always_inline struct page *refill_and_pop(struct page_stack *s, struct zone *z, gfp_t gfp,
-                                                   unsigned order)
+                                                   unsigned order, bool recorded)
 {
 	unsigned n;
 
@@ -127,7 +128,7 @@ static __always_inline struct page *refill_and_pop(struct page_stack *s, struct 
 	mm_this(pages)->nr_refills++;
 	n = zone_alloc_batch(z, order, n, s->top + 1);
 	s->top += n;
-	if (event_is_on(EVENT_PAGES_REFILL))
+	if (recorded)
 		event_trip(EVENT_PAGES_REFILL, EVENT_NO_CACHE, order, z->node, n);
 	return page_stack_pop(s, order);
 }
@@ -144,8 +145,34 @@ struct page *cpu_pages_alloc(struct zone *z, gfp_t gfp, unsigned order)
 	}
 	page = page_stack_pop(&s[order], order);
 	if (page == NULL)
-		page = refill_and_pop(&s[order], z, gfp, order);
+		page = refill_and_pop(&s[order], z, gfp, order, mm_this(pages)->diverted);
 	irq_restore(flags);
+	return page;
+}
+
+/* Interrupts off. */
+static __always_inline struct page *alloc_near(struct cpu_pages *cpu, gfp_t gfp, unsigned order,
+                                               bool recorded)
+{
+	struct page *page = NULL;
+
+	for (unsigned rank = 0; rank < cpu->nr_zones && page == NULL; rank++) {
+		struct page_stack *s = &(recorded ? cpu->held : cpu->stack)[rank][order];
+
+		page = page_stack_pop(s, order);
+		if (page == NULL)
+			page = refill_and_pop(s, cpu->zone[rank], gfp, order, recorded);
+	}
+	return page;
+}
+
+static __noinline struct page *alloc_near_recorded(struct cpu_pages *cpu, gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_near(cpu, gfp, order, true);
+
+	if (page != NULL)
+		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order, PAGE_SIZE << order,
+		            page->zone);
 	return page;
 }
 
@@ -153,27 +180,19 @@ struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order)
 {
 	u64 flags = irq_save();
 	struct cpu_pages *cpu = mm_this(pages);
-	struct page *page = NULL;
+	struct page *page = unlikely(cpu->diverted) ? alloc_near_recorded(cpu, gfp, order)
+	                                            : alloc_near(cpu, gfp, order, false);
 
-	for (unsigned rank = 0; rank < cpu->nr_zones && page == NULL; rank++) {
-		struct page_stack *s = &stacks_of_rank(cpu, rank)[order];
-
-		page = page_stack_pop(s, order);
-		if (page == NULL)
-			page = refill_and_pop(s, cpu->zone[rank], gfp, order);
-	}
 	irq_restore(flags);
 	return page;
 }
 
-void cpu_pages_free(struct page *page, unsigned order)
+/* Interrupts off. */
+static __always_inline void free_to(struct cpu_pages *cpu, struct page_stack *s, struct page *page,
+                                    unsigned order, bool recorded)
 {
 	struct zone *z = page_zone(page);
-	u64 flags = irq_save();
-	struct page_stack *s = stacks_of_zone(mm_this(pages), z->id);
 
-	if (event_is_on(EVENT_PAGES_FREE))
-		event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order, z->id);
 	if (s == always_full) {
 		bool freed;
 
@@ -181,15 +200,31 @@ void cpu_pages_free(struct page *page, unsigned order)
 			page_debug_freed(page, 1ull << order);
 		freed = zone_free(z, page, order);
 		assert(freed);
-		irq_restore(flags);
 		return;
 	}
 	s += order;
 	if (!page_stack_push(s, page, page->head)) {
-		mm_this(pages)->nr_drains++;
-		spill(s, z, order, batch(order));
+		cpu->nr_drains++;
+		spill(s, z, order, batch(order), recorded);
 		page_stack_push(s, page, page->head);
 	}
+}
+
+static __noinline void free_recorded(struct cpu_pages *cpu, struct page *page, unsigned order)
+{
+	event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order, page->zone);
+	free_to(cpu, held_of_zone(cpu, page->zone), page, order, true);
+}
+
+void cpu_pages_free(struct page *page, unsigned order)
+{
+	u64 flags = irq_save();
+	struct cpu_pages *cpu = mm_this(pages);
+
+	if (unlikely(cpu->diverted))
+		free_recorded(cpu, page, order);
+	else
+		free_to(cpu, cpu->of_zone[page->zone], page, order, false);
 	irq_restore(flags);
 }
 
@@ -214,7 +249,8 @@ static void drain(struct cpu_pages *cpu)
 
 		for (unsigned order = 0; s != always_full && order < CPU_PAGE_ORDERS; order++)
 			while (entries(&s[order], order) != 0)
-				spill(&s[order], &zone_table[id], order, entries(&s[order], order));
+				spill(&s[order], &zone_table[id], order, entries(&s[order], order),
+				      cpu->diverted);
 	}
 }
 
@@ -297,6 +333,7 @@ static void choose_zones(struct cpu_pages *cpu)
 	divert(cpu, false);
 	if (bypassed || page_debug_on) {
 		cpu->zone[0] = &no_zone;
+		divert(cpu, diverted);
 		return;
 	}
 	for (unsigned kind = NR_ZONE_KINDS; kind-- > 0;) {
@@ -401,13 +438,13 @@ bool cpu_pages_bypass(bool on)
 }
 
 /* Both contexts of this CPU. */
-void cpu_pages_follow_divert(void)
+static void follow_divert(void)
 {
 	u64 flags = irq_save();
 	unsigned first = (unsigned)align_down(mm_this(id), NR_CONTEXT_KINDS);
 
 	for (unsigned id = first; id < first + NR_CONTEXT_KINDS; id++)
-		divert(cpu_pages_of(id), diverted && cpu_pages_of(id)->nr_zones != 0);
+		divert(cpu_pages_of(id), diverted);
 	irq_restore(flags);
 }
 
@@ -416,11 +453,11 @@ bool cpu_pages_divert(bool on)
 	bool former = diverted;
 
 	__atomic_store_n(&diverted, on, __ATOMIC_RELAXED);
-	if (!platform_on_other_cpus(cpu_pages_follow_divert)) {
+	if (!platform_on_other_cpus(follow_divert)) {
 		__atomic_store_n(&diverted, former, __ATOMIC_RELAXED);
 		return false;
 	}
-	cpu_pages_follow_divert();
+	follow_divert();
 	return true;
 }
 

@@ -337,11 +337,6 @@ int event_start(const struct event_options *o)
 	return -EAGAIN;
 }
 
-void event_cpu_started(void)
-{
-	cpu_pages_follow_divert();
-}
-
 static void nothing(void)
 {
 }

@@ -1,7 +1,9 @@
 /*
  * How the layers of mm/ say what they do: private to mm/. See <mm/event.h> and event.c.
  *
- * Off, a hook is a test of one bit and a branch that is not taken; it stands on slow ways alone.
+ * Off, a hook is one comparison and a branch that is not taken; it stands on slow ways alone. Where
+ * even what it would need to remember is too dear, the whole operation stands twice, inlined, with
+ * and without records (`recorded`), and the comparison at its top chooses.
  */
 #pragma once
 
@@ -11,16 +13,22 @@
 
 extern u64 event_mask; /* A: bit k while kind k is recorded */
 
+/* What a slow way asks: two instructions, and no register. event_record() looks at the kind. */
+static __always_inline bool event_any(void)
+{
+	return unlikely(data_race(event_mask) != 0);
+}
+
 static __always_inline bool event_is_on(enum event_kind kind)
 {
-	return unlikely(data_race(event_mask) >> kind & 1);
+	return data_race(event_mask) >> kind & 1;
 }
 
 /* time and cpu are filled in. Any context, any lock; the order of two calls on a CPU is that of
  * their records. */
 void event_record(const struct event *e);
 
-/* The caller has asked event_is_on(). A block of page frames: */
+/* The caller has asked event_any(). A block of page frames: */
 void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 bytes, unsigned zone);
 /* a number of things, of a zone's stack or of a cache's magazine: */
 void event_trip(enum event_kind kind, u16 cache, unsigned order, unsigned node, u64 nr);

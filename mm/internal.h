@@ -137,7 +137,6 @@ bool cpu_pages_bypass(bool on);
 /* From here on every allocation and free of pages takes the slow way, which uses the caches as the
  * fast one does, or no longer. As above. */
 bool cpu_pages_divert(bool on);
-void cpu_pages_follow_divert(void); /* this CPU */
 
 /* Pages (not blocks) in all caches. */
 u64 cpu_pages_count(void);

@@ -93,7 +93,7 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 		large_guard_close(head);
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
-	if (event_is_on(EVENT_LARGE_ALLOC))
+	if (event_any())
 		event_bytes(EVENT_LARGE_ALLOC, (u64)page_address(head), size, EVENT_NO_CACHE, tag);
 	if (PLATFORM_POISONS && !kmalloc_large_has_zone)
 		narrow(large_address(head), (size_t)nr_pages << PAGE_SHIFT, size,
@@ -130,7 +130,7 @@ static __noinline void free_large(const void *p)
 	if (head == NULL || !__atomic_compare_exchange_n(&head->type, &large, PAGE_ALLOCATED, false,
 	                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		slab_bad_free("kfree", NULL, p);
-	if (event_is_on(EVENT_LARGE_FREE))
+	if (event_any())
 		event_bytes(EVENT_LARGE_FREE, (u64)p, head->bytes, EVENT_NO_CACHE, head->site);
 	__atomic_sub_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&large_objects, 1, __ATOMIC_RELAXED);

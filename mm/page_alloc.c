@@ -85,7 +85,7 @@ static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 
 
 void page_alloc_failed(gfp_t gfp, unsigned order)
 {
-	if (event_is_on(EVENT_OUT_OF_MEMORY))
+	if (event_any())
 		event_block(EVENT_OUT_OF_MEMORY, 0, order, PAGE_SIZE << order, 0);
 	oom_report(gfp, order, __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED));
 }
@@ -135,7 +135,7 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 	platform_pages_allocated(page, page_block_pages(page));
 	if (unlikely(page_debug_on))
 		page_debug_allocated(page, page_block_pages(page));
-	if (event_is_on(EVENT_PAGES_ALLOC))
+	if (event_any())
 		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order,
 		            page_block_pages(page) << PAGE_SHIFT, page->zone);
 	if (gfp & __GFP_ZERO)
@@ -159,24 +159,15 @@ static __always_inline struct page *given_out(struct page *page, unsigned order)
 	return page;
 }
 
-/* The same on a slow way. */
-static __always_inline struct page *given_out_slowly(struct page *page, unsigned order)
-{
-	if (event_is_on(EVENT_PAGES_ALLOC))
-		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order, PAGE_SIZE << order,
-		            page->zone);
-	return given_out(page, order);
-}
-
 /* Blocks that no stack holds, in the common case: from the highest zone. */
 static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
 {
 	struct page *page = NULL;
 
-	if (likely(!(gfp & GFP_PLACED) && order <= MAX_ORDER &&
+	if (likely(!event_any() && !(gfp & GFP_PLACED) && order <= MAX_ORDER &&
 	           zone_can_spare(mm_this(pages)->zone[0], gfp, ZONE_NORMAL, 1ull << order)))
 		page = zone_alloc(mm_this(pages)->zone[0], order);
-	return likely(page != NULL) ? given_out_slowly(page, order) : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
 }
 
 /* An empty stack: a trip to its zone in the common case, or what is below it in the node. */
@@ -184,7 +175,7 @@ static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
 {
 	struct page *page = cpu_pages_alloc_near(gfp, order);
 
-	return likely(page != NULL) ? given_out_slowly(page, order) : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
 }
 
 /* From the stacks of the highest zone, which stand first. */
@@ -233,7 +224,7 @@ static __noinline __cold void free_oddly(struct page *page, unsigned order)
 	const char *fault;
 
 	if (retire_free(page, order)) {
-		if (event_is_on(EVENT_PAGES_FREE)) /* after it, which alone can say so */
+		if (event_any()) /* after it, which alone can say so */
 			event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order,
 			            page->zone);
 		return;
@@ -250,7 +241,7 @@ static __noinline void free_large(struct page *page, unsigned order)
 {
 	if (unlikely(page_debug_on) && page_free_fault(page, order) == NULL)
 		page_debug_freed(page, 1ull << order);
-	if (event_is_on(EVENT_PAGES_FREE) && page_free_fault(page, order) == NULL)
+	if (event_any() && page_free_fault(page, order) == NULL)
 		event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order,
 		            page->zone);
 	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN ||
@@ -337,7 +328,7 @@ void page_run_free(struct page *head, u32 nr_pages)
 {
 	if (unlikely(page_debug_on))
 		page_debug_freed(head, nr_pages);
-	if (event_is_on(EVENT_PAGES_FREE))
+	if (event_any())
 		event_block(EVENT_PAGES_FREE, page_to_pfn(head), log2_ceil(nr_pages),
 		            (u64)nr_pages << PAGE_SHIFT, head->zone);
 	zone_free_run(page_zone(head), head, nr_pages);

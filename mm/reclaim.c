@@ -151,7 +151,7 @@ u64 reclaim_pages(u64 nr_pages)
 	}
 	self->in_reclaim = false;
 	before = gained(before);
-	if (event_is_on(EVENT_RECLAIM))
+	if (event_any())
 		event_trip(EVENT_RECLAIM, EVENT_NO_CACHE, 0, 0, before);
 	return before;
 }

@@ -404,7 +404,7 @@ static bool grow_with(struct kmem_cache *c, gfp_t gfp, struct page *head)
 		slab_debug_enter(c, s);
 	platform_poison_as((void *)s->base, slab_end(s) - s->base, POISON_RED_ZONE);
 	pages_enter_slab(head, c->nr_pages, s);
-	if (event_is_on(EVENT_SLAB_NEW))
+	if (event_any())
 		record_slab(EVENT_SLAB_NEW, c, head);
 
 	flags = spin_lock_irq(&c->lock);
@@ -451,7 +451,7 @@ u64 slab_release(struct kmem_cache *c, struct list *surplus)
 		pages_leave_slab(head, s->nr_pages);
 		if (c->record_cache != NULL)
 			slab_free_bare(c->record_cache, s);
-		if (event_is_on(EVENT_SLAB_GONE))
+		if (event_any())
 			record_slab(EVENT_SLAB_GONE, c, head);
 		pages_free(c, head);
 	}

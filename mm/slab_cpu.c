@@ -107,7 +107,7 @@ __noinline void *slab_alloc_sized(struct kmem_cache *c, gfp_t gfp, u32 tag, size
 	if (unlikely(c->debug != 0))
 		return slab_debug_alloc(c, gfp, tag, size, ANY_NODE);
 	object = alloc_plain(c, gfp, tag, size);
-	if (event_is_on(EVENT_OBJECT_ALLOC))
+	if (event_any())
 		slab_record(EVENT_OBJECT_ALLOC, c, object, size, tag);
 	return object;
 }
@@ -220,7 +220,6 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 {
 	struct slab *s = slab_of(object);
 	struct magazine_slot slot = {object, s != NULL ? slab_tag_of(s, object) : NULL};
-	u32 tag;
 
 	if (guard_owns(object)) {
 		guard_free(who, c, object);
@@ -234,11 +233,10 @@ __noinline void slab_free_slowly(const char *who, struct kmem_cache *c, void *ob
 		slab_debug_free(who, s, object);
 		return;
 	}
-	tag = *slot.tag;
+	if (event_any() && *slot.tag >= TAG_FIRST_SITE)
+		slab_record(EVENT_OBJECT_FREE, c, object, 0, *slot.tag);
 	if (!retire(slot.tag))
 		slab_bad_free(who, c, object);
-	if (event_is_on(EVENT_OBJECT_FREE))
-		slab_record(EVENT_OBJECT_FREE, c, object, 0, tag);
 	if (c->flags & SLAB_ZERO_ON_FREE) {
 		platform_unpoison(object, c->size);
 		memset(object, 0, c->size);

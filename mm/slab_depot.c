@@ -212,7 +212,7 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 	spin_unlock(&c->lock);
 	if (surplus != NULL)
 		magazine_destroy(c, surplus);
-	if (event_is_on(EVENT_MAGAZINE_REFILL))
+	if (event_any())
 		event_trip(EVENT_MAGAZINE_REFILL, c->number, 0, 0, nr_loaded(o));
 	return nr_loaded(o) != 0;
 }
@@ -239,7 +239,7 @@ static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *
 	}
 	depot_note_trip(c);
 	spin_unlock(&c->lock);
-	if (event_is_on(EVENT_MAGAZINE_DRAIN))
+	if (event_any())
 		event_trip(EVENT_MAGAZINE_DRAIN, c->number, 0, 0, c->capacity);
 	o->nr_spare = 0;
 	load_spare(c, o);

@@ -90,7 +90,7 @@ static void *alloc_on(struct kmem_cache *c, gfp_t gfp, unsigned node, u32 tag)
 			return slab_alloc(c, gfp, tag);
 	}
 	platform_unpoison(object, c->size);
-	if (event_is_on(EVENT_OBJECT_ALLOC))
+	if (event_any())
 		slab_record(EVENT_OBJECT_ALLOC, c, object, 0, tag);
 	return object;
 }

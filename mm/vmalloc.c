@@ -411,7 +411,7 @@ void *vmalloc_tag(u64 size, gfp_t gfp, u32 tag)
 	                              : alloc_large(bytes, gfp, inner, tag);
 	if (likely(p != NULL))
 		platform_area_usable((u64)p, bytes, size);
-	if (event_is_on(EVENT_VMALLOC) && p != NULL)
+	if (event_any() && p != NULL)
 		event_bytes(EVENT_VMALLOC, (u64)p, size, EVENT_NO_CACHE, tag);
 	return p;
 }
@@ -489,7 +489,7 @@ static void area_free(const char *who, const void *p, enum area_kind kind)
 		return;
 	irq = spin_lock_irq(&area_lock);
 	a = area_take_locked(who, p, kind, &part, irq);
-	if (event_is_on(EVENT_VFREE) && kind == AREA_PAGES)
+	if (event_any() && kind == AREA_PAGES)
 		record_free(a);
 	platform_area_usable(area_start(a), a->bytes, 0);
 	if (unlikely(unmap_locked(a, &blocks, &irq) != a->bytes)) {

@@ -195,7 +195,7 @@ void guard_free(const char *who, const struct kmem_cache *c, void *object)
 
 	if (s == NULL || !retire(s, c, object))
 		slab_bad_free(who, c, object);
-	if (event_is_on(EVENT_OBJECT_FREE))
+	if (event_any())
 		slab_record(EVENT_OBJECT_FREE, s->cache, object, 0, s->tag);
 	damage = guard_canary_damage(s);
 	byte = damage != NULL ? (u8)*damage : CANARY;

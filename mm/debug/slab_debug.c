@@ -311,7 +311,7 @@ void *slab_debug_alloc(struct kmem_cache *c, gfp_t gfp, u32 tag, size_t size, un
 	platform_unpoison(object, r.size);
 	if ((gfp & __GFP_ZERO) || (c->debug & DEBUG_ZERO_ALLOC))
 		memset(object, 0, r.size);
-	if (event_is_on(EVENT_OBJECT_ALLOC))
+	if (event_any())
 		slab_record(EVENT_OBJECT_ALLOC, c, object, r.size, tag);
 	return object;
 }
@@ -349,7 +349,7 @@ void slab_debug_free(const char *who, struct slab *s, void *object)
 	u64 flags = spin_lock_irq(&c->lock);
 	bool live = s->tag[index] >= TAG_FIRST_SITE;
 
-	if (live && event_is_on(EVENT_OBJECT_FREE))
+	if (live && event_any())
 		slab_record(EVENT_OBJECT_FREE, c, object, 0, s->tag[index]);
 	if (live && is_sound(c, s, index, &d)) {
 		make_free(c, s, index, stack);

@@ -25,6 +25,9 @@ struct options {
 	char fail[NR_INJECT_POINTS][OPTION_TEXT_MAX]; /* a rule (mm/inject.h); "": none */
 	char kfence[OPTION_TEXT_MAX];                 /* mm/guard.h; "": none */
 	char console[OPTION_TEXT_MAX];                /* "" is all there are */
+	bool has_trace;
+	char trace[OPTION_TEXT_MAX]; /* kernel/events.h; "": all, wherever they can go */
+	u64 demo_for;                /* seconds; 0: no such run */
 	bool has_seed;
 	u64 seed;
 	u64 mem; /* bytes; usable memory at or above this address is not used */

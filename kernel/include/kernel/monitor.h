@@ -89,6 +89,9 @@ int monitor_pagetable(int argc, char **argv);
  * the -j). False: it has none, and nothing is printed. *result: as a command's. */
 bool monitor_json(int argc, char **argv, int *result);
 
+/* monitor_trace.c: events */
+int monitor_trace(int argc, char **argv);
+
 /* monitor_compare.c: the gallery of allocators */
 int monitor_compare(int argc, char **argv);
 

@@ -117,9 +117,6 @@ int event_start(const struct event_options *options);
 int event_stop(void);
 void event_release(void);
 
-/* On a CPU that starts while events may be on, before it allocates. */
-void event_cpu_started(void);
-
 /* Writes events to the stream, up to max, the oldest first; returns how many. Any context. */
 size_t event_drain(size_t max);
 
