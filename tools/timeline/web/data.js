@@ -83,7 +83,8 @@ function bytes(count) {
 	return (unit && Math.abs(count) < 100 ? count.toFixed(1) : Math.round(count)) + " " + units[unit];
 }
 
-const whole = (count) => Math.round(count).toLocaleString("en-US");
+const counting = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const whole = (count) => counting.format(count);
 const percent = (share) => (100 * share).toFixed(share < 0.1 && share > 0 ? 1 : 0) + " %";
 
 /* A time in units, or a length of time; `step` is what must be told apart. */

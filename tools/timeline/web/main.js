@@ -238,7 +238,11 @@ async function start() {
 	onView("t", drawTables);
 	onView("t from to", drawTime);
 	onView("low high", drawRange);
-	onView("site", () => { drawSiteChart(); drawTables(); });
+	onView("site", () => {
+		drawSiteChart();
+		tables.leaks.draw();
+		tables.sites.draw();
+	});
 	listenToMap();
 	listenToHeat();
 	listenToControls();

@@ -140,12 +140,11 @@ function drawMap() {
 	canvas.width = Math.round(width * ratio);
 	canvas.height = Math.round(height * ratio);
 	const pen = canvas.getContext("2d");
+	for (let cell = 0; cell < map.shown; cell++) {
+		const [x, y] = cellPlace(cell), code = map.cells.codes[cell];
+		pen.drawImage(tileOf(code, letterOf(code, map.cells.caches[cell]), ratio), Math.round(x * ratio), Math.round(y * ratio));
+	}
 	pen.scale(ratio, ratio);
-	pen.font = "bold 10px ui-monospace, 'DejaVu Sans Mono', monospace";
-	pen.textAlign = "center";
-	pen.textBaseline = "middle";
-	for (let cell = 0; cell < map.shown; cell++)
-		drawCell(pen, cell);
 	drawSelected(pen);
 }
 
@@ -159,12 +158,28 @@ function letterOf(code, cache) {
 
 const cellPlace = (cell) => [(cell % map.columns) * CELL, Math.floor(cell / map.columns) * CELL];
 
-function drawCell(pen, cell) {
-	const code = map.cells.codes[cell], colour = colourOf(code), [x, y] = cellPlace(cell);
+/* A cell's picture, drawn once: text is the dearest of all to draw. */
+const tiles = new Map();
+function tileOf(code, letter, ratio) {
+	const key = code + letter + ratio;
+	if (!tiles.has(key))
+		tiles.set(key, drawTile(colourOf(code), letter, ratio));
+	return tiles.get(key);
+}
+
+function drawTile(colour, letter, ratio) {
+	const tile = document.createElement("canvas");
+	tile.width = tile.height = Math.round(CELL * ratio);
+	const pen = tile.getContext("2d");
+	pen.scale(ratio, ratio);
 	pen.fillStyle = css(colour);
-	pen.fillRect(x, y, CELL - 1, CELL - 1);
+	pen.fillRect(0, 0, CELL - 1, CELL - 1);
+	pen.font = "bold 10px ui-monospace, 'DejaVu Sans Mono', monospace";
+	pen.textAlign = "center";
+	pen.textBaseline = "middle";
 	pen.fillStyle = inkOn(colour);
-	pen.fillText(letterOf(code, map.cells.caches[cell]), x + CELL / 2 - 0.5, y + CELL / 2);
+	pen.fillText(letter, CELL / 2 - 0.5, CELL / 2);
+	return tile;
 }
 
 function drawSelected(pen) {

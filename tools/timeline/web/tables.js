@@ -6,7 +6,7 @@
 class Table {
 	/* columns: {name, key, show(value, row), text: bool}; key may be a function of the row. */
 	constructor(id, columns, { sort, chosen, choose, limit = 200 }) {
-		Object.assign(this, { box: document.getElementById(id), columns, choose, chosen, limit, rows: [], wanted: "" });
+		Object.assign(this, { box: document.getElementById(id), columns, choose, chosen, limit, rows: [], wanted: "", lines: new Map() });
 		this.sort = columns.findIndex((column) => column.name === sort);
 		this.down = !columns[this.sort].text;
 		this.table = document.createElement("table");
@@ -51,12 +51,14 @@ class Table {
 			cell.setAttribute("aria-sort", i !== this.sort ? "none" : this.down ? "descending" : "ascending");
 			cell.firstChild.textContent = this.columns[i].name + (i !== this.sort ? "" : this.down ? " ▾" : " ▴");
 		});
-		const focus = this.body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-		this.body.replaceChildren(...sorted.slice(0, this.limit).map((row) => this.line(row)));
-		if (focus)
-			this.body.querySelector(`[data-key="${focus}"]`)?.focus();
+		const lines = sorted.slice(0, this.limit).map((row) => this.line(row));
 		if (!sorted.length || sorted.length > this.limit)
-			this.body.append(this.remark(sorted.length ? whole(sorted.length - this.limit) + " more; filter or sort to see them" : "none"));
+			lines.push(this.remark(sorted.length ? whole(sorted.length - this.limit) + " more; filter or sort to see them" : "none"));
+		const focus = document.activeElement;
+		if (lines.length !== this.body.rows.length || lines.some((line, i) => line !== this.body.rows[i]))
+			this.body.replaceChildren(...lines);
+		if (focus !== document.activeElement && this.body.contains(focus))
+			focus.focus();
 	}
 
 	remark(text) {
@@ -67,25 +69,36 @@ class Table {
 		return row;
 	}
 
+	/* A row's line, made once; later only what has changed in it is written. */
 	line(row) {
+		const line = this.lines.get(row.key) ?? this.newLine(row);
+		this.columns.forEach((column, i) => {
+			const value = this.value(row, column), shown = column.show ? column.show(value, row) : String(value), cell = line.cells[i];
+			if (shown instanceof Element ? !cell.firstChild : cell.textContent !== shown)
+				cell.replaceChildren(shown);
+		});
+		if (this.choose)
+			line.setAttribute("aria-selected", this.chosen(row));
+		return line;
+	}
+
+	newLine(row) {
 		const line = document.createElement("tr");
 		for (const column of this.columns) {
-			const cell = line.insertCell(), value = this.value(row, column);
+			const cell = line.insertCell();
 			cell.className = column.text ? "text" : "";
-			cell.append(column.show ? column.show(value, row) : String(value));
-			if (column.text && typeof value === "string")
-				cell.title = value;
+			if (column.text)
+				cell.title = this.value(row, column);
 		}
 		if (this.choose) {
 			line.tabIndex = 0;
-			line.dataset.key = row.key;
-			line.setAttribute("aria-selected", this.chosen(row));
 			line.addEventListener("click", () => this.choose(row));
 			line.addEventListener("keydown", (event) => {
 				if (event.key === "Enter")
 					this.choose(row);
 			});
 		}
+		this.lines.set(row.key, line);
 		return line;
 	}
 }
@@ -150,7 +163,6 @@ function drawTables() {
 	const { live, count } = sitesAt(view.t);
 	tables.sites.set(keyed(meta.figures.sites).map((row) => ({ ...row, now: live.get(row.key) || 0, objects_now: count.get(row.key) || 0 })));
 	tables.caches.set(cachesAt(view.t));
-	tables.leaks.draw();
 }
 
 function cachesAt(t) {
@@ -164,6 +176,6 @@ function cachesAt(t) {
 	});
 	return meta.figures.caches.map((row) => {
 		const here = (live.get(row.cache) || 0) + (meta.baseline[row.cache]?.[0] || 0), memory = (pages.get(row.cache) || 0) * PAGE;
-		return { ...row, objects: here, memory, share: memory ? Math.min(1, here * row.object_size / memory) : -1 };
+		return { ...row, key: row.cache, objects: here, memory, share: memory ? Math.min(1, here * row.object_size / memory) : -1 };
 	});
 }
