@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import browser  # noqa: E402
 import pretended as ef  # noqa: E402
 from timeline import events, replay, summary  # noqa: E402
-from timeline.frames import CACHED, FREE, PAGES, SLAB  # noqa: E402
+from timeline.frames import CACHED, FREE, OPEN, PAGES, SLAB  # noqa: E402
 
 BUILD = os.environ.get("BUILD", "build")
 LIBRARY = os.path.join(BUILD, "report")
@@ -330,6 +330,16 @@ def hostile():
     return out.bytes()
 
 
+def pages_alone():
+    """A recording of pages, without an end, names, or the length of a tick."""
+    out = ef.Writer(ticks=0)
+    out.record(ef.ALREADY_FREE, 0, order=4)
+    for kind in (ef.BUDDY_ALLOC, ef.PAGES_ALLOC):
+        out.time += 10
+        out.record(kind, 0, ef.PAGE)
+    return out.bytes()
+
+
 @functools.cache
 def why_not():
     """Why the page cannot be tested here, or nothing."""
@@ -349,9 +359,9 @@ class Page(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory(prefix="strata-test-")
         cls.addClassCleanup(cls.folder.cleanup)
         cls.pages = {}
-        for name, data in (("main", world()[1]), ("hostile", hostile())):
+        for name, data, *options in (("main", world()[1]), ("hostile", hostile()), ("pages", pages_alone(), "--partial")):
             path = os.path.join(cls.folder.name, name + ".html")
-            code, _, err = run("--library", LIBRARY, "--out", path, "--name", name + " & <i>", data=data)
+            code, _, err = run("--library", LIBRARY, "--out", path, "--name", name + " & <i>", *options, data=data)
             assert code == 0, err
             cls.pages[name] = path
         cls.web = browser.Browser()
@@ -371,7 +381,7 @@ class Page(unittest.TestCase):
 
     def column(self, table, name):
         return self.web.run("(() => { const t = document.querySelector('#%s table'), i = [...t.tHead.rows[0].cells].findIndex(c => "
-                            "c.firstChild.dataset.name === %s); return [...t.tBodies[0].rows].map(r => r.cells[i].textContent); })()" % (table, json.dumps(name)))
+                            "c.firstChild.dataset.name === %s); return [...t.tBodies[0].rows].map(r => r.cells[i]?.textContent); })()" % (table, json.dumps(name)))
 
     def test_its_figures_are_those_of_the_summary(self):
         figures = summary.figures(world()[2])
@@ -502,6 +512,41 @@ class Page(unittest.TestCase):
         self.assertIn(self.column("leaks", "Call site")[1], self.text("#chart-site"))
         self.assertEqual(self.web.run("document.querySelectorAll('#leaks tr[aria-selected=true]').length"), 1)
 
+    def test_a_leaked_object_is_found_on_the_map(self):
+        line = world()[2]
+        first = summary.leaks(line)[0]
+        alive = [row for row, site in enumerate(line.objects.site) if site == first["site"] and line.objects.end[row] == OPEN]
+        if first["what"] == "objects":
+            self.assertEqual(self.column("objects", "Address")[0], "%#x" % line.objects.address[alive[0]])
+        log = next(i for i, row in enumerate(summary.leaks(line)) if row["name"].startswith("log_append"))
+        self.web.click("#leaks tbody tr:nth-child(%d)" % (log + 1))
+        oldest = next(row for row, site in enumerate(line.objects.site) if site == summary.leaks(line)[log]["site"])
+        self.assertEqual(self.column("objects", "Address")[0], "%#x" % line.objects.address[oldest])
+        self.assertEqual(self.column("objects", "Freed at")[0], "never")
+        self.web.focus("#objects tbody tr")
+        self.web.key("Enter")
+        self.assertEqual(self.web.run("document.activeElement.id"), "map")
+        first, end = self.web.run("cellRange(map.selected).map(frameAt)")
+        frame = (line.objects.address[oldest] - ef.DIRECT_MAP) // ef.PAGE
+        self.assertTrue(first <= frame < end, (first, frame, end))
+        self.assertIn("log_append", self.text("#map-words"))
+
+    def test_themes_and_keys(self):
+        before = self.web.run("getComputedStyle(document.body).backgroundColor")
+        self.web.click("#theme")
+        self.assertNotEqual(self.web.run("getComputedStyle(document.body).backgroundColor"), before)
+        self.web.click("#keys-button")
+        self.assertFalse(self.web.run("document.querySelector('#keys').hidden"))
+        self.web.click("#keys-button")
+        self.assertTrue(self.web.run("document.querySelector('#keys').hidden"))
+
+    def test_a_recording_of_pages_alone(self):
+        self.open("pages")
+        self.assertIn("no events of objects", self.text("#notes"))
+        self.assertIn("no end record", self.text("#notes"))
+        self.assertTrue(self.web.run("document.querySelector('#chart-slabs').hidden"))
+        self.assertEqual(self.column("leaks", "Call site"), ["none"])
+
     def test_curves_hide_by_keys(self):
         entry = "#chart-live .u-legend .u-series:nth-child(2) th"
         self.web.focus(entry)
@@ -547,6 +592,8 @@ class Page(unittest.TestCase):
                 for (const [e, a] of boxes) for (const [f, b] of boxes) if (e !== f && meet(a, b) && !e.contains(f) && !f.contains(e)) found.push(e.id + e.className + ' meets ' + f.id + f.className);
                 for (const e of document.querySelectorAll('h1, h2, button, .tile b, .tile span, #now, #window, #legend td'))
                     if (e.offsetParent && e.scrollWidth > e.clientWidth + 1 && e.clientWidth) found.push('cut: ' + e.textContent);
+                for (const e of document.querySelectorAll('#legend td, #legend li, .u-legend td, .tile *, #timebar *, .heading > *'))
+                    if (e.offsetParent && e.getBoundingClientRect().right > e.closest('.panel, .tile, #timebar').getBoundingClientRect().right - 4) found.push('sticks out: ' + e.textContent);
                 return found; })()""")
             self.assertEqual(wrong, [])
 

@@ -155,7 +155,8 @@ def text(timeline: Timeline, top: int = 12) -> str:
              "lost                 %d" % sum(f["lost"].values()), "contradictions       %d" % f["contradictions"],
              "time                 %s" % ("%.6g s" % f["seconds"] if f["seconds"] else "%d ticks" % f["ticks"]),
              "live at the end      %s in %d objects; peak %s" % (size(f["live_bytes"]), f["live_objects"], size(f["peak_live_bytes"])),
-             "free at the end      %s; largest block %s" % (size(f["free_bytes"]), size(f["largest_free_bytes"])), "",
+             "free at the end      %s; %.1f %% of it in blocks below 2 MiB; largest block %s" %
+             (size(f["free_bytes"]), 100 * f["unusable"][9], size(f["largest_free_bytes"])), "",
              "%-44s %10s %10s %10s %10s %10s" % ("call site", "live", "objects", "peak", "allocs", "frees")]
     lines += ["%-44s %10s %10d %10s %10d %10d" % (row["name"][:44], size(row["live_bytes"]), row["live"], size(row["peak_bytes"]),
                                                  row["allocations"], row["frees"]) for row in f["sites"][:top]]

@@ -3,7 +3,11 @@
  * colour, and the legend shows the values under the pointer; its entries are buttons that hide curves.
  */
 
-const CURVE_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f7f7f", "#e69f00"];
+const CURVE_COLOURS = {
+	light: ["#0072b2", "#d55e00", "#009e73", "#b8488a", "#8a6d00", "#3a8fc4", "#6e6e6e", "#c27800"],
+	dark: ["#56b4e9", "#ff8a3d", "#2fd0a0", "#e59fca", "#e6c650", "#a9d9f7", "#b5b5b5", "#f0b030"],
+};
+const curveColour = (i) => CURVE_COLOURS[document.documentElement.dataset.theme][i % 8];
 const DASHES = [[], [7, 3], [2, 2], [10, 3, 2, 3], [4, 4], [12, 4], [1, 3], [6, 2, 2, 2, 2, 2]];
 const SAMPLES = 700, TOP_CACHES = 7, CHART_HEIGHT = 210;
 const BINARY = Array.from({ length: 50 }, (_, i) => 2 ** i); /* an axis of bytes counts in these */
@@ -56,7 +60,7 @@ function plotOptions(chart, curves) {
 			{ ...axis, size: 66, values: (_, ticks) => ticks.map((value) => value == null ? "" : chart.words(value)), ...chart.options.axis }],
 		cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
 		series: [{ label: "time", value: (_, t) => t == null ? "" : time(t, series.step) },
-			...curves.map(([name, , shown = true], i) => ({ label: name, stroke: CURVE_COLOURS[i % 8], width: 1.6, dash: DASHES[i % 8], points: { show: false }, show: shown,
+			...curves.map(([name, , shown = true], i) => ({ label: name, stroke: () => curveColour(i), width: 1.6, dash: DASHES[i % 8], points: { show: false }, show: shown,
 				paths: chart.options.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
 				value: (_, value) => value == null || Number.isNaN(value) ? "–" : chart.words(value) }))],
 		hooks: { setSelect: [selectDone], draw: [() => placeMarker(chart)] },
@@ -100,17 +104,17 @@ function prepare(chart) {
 			}
 		});
 	});
-	root.querySelectorAll(".u-legend .u-series").forEach((entry, i) => {
-		const mark = entry.querySelector(".u-marker");
-		if (i && mark)
-			drawDash(mark, i - 1);
-	});
+	drawDashes(chart);
 	placeMarker(chart);
 }
 
-/* The legend's sample of a curve, dashed as the curve is. */
+/* The legend's samples of the curves, dashed as those are. */
+function drawDashes(chart) {
+	chart.plot?.root.querySelectorAll(".u-legend .u-series:not(:first-child) .u-marker").forEach(drawDash);
+}
+
 function drawDash(mark, i) {
-	const [line, gap] = DASHES[i % 8].length ? DASHES[i % 8] : [1, 0], colour = CURVE_COLOURS[i % 8];
+	const [line, gap] = DASHES[i % 8].length ? DASHES[i % 8] : [1, 0], colour = curveColour(i);
 	mark.style.border = "0";
 	mark.style.height = "3px";
 	mark.style.background = gap ? `repeating-linear-gradient(90deg, ${colour} 0 ${line}px, transparent ${line}px ${line + gap}px)` : colour;
@@ -152,7 +156,7 @@ function defineCharts() {
 	addChart("chart-live", "Live bytes", "what callers hold, and the memory behind it", bytes, () => [
 		["objects", series.live[OBJECT]], ["slabs", inBytes(series.pages[SLAB])], ["pages", inBytes(series.pages[PAGES])],
 		["large objects", series.live[LARGE_OBJECT]], ["vmalloc", series.live[AREA]]].filter(([, values]) => occurs(values)), inBinary);
-	addChart("chart-free", "Free blocks of each order", "on a compressed scale", whole,
+	addChart("chart-free", "Free blocks of each order", "on a compressed scale", (count) => count < 0 ? "" : whole(count),
 		() => series.freeBlocks.map((values, order) => [blockSize(order), values]).filter(([, values]) => occurs(values)),
 		{ scale: { distr: 4, asinh: 1, range: (_, low, high) => [0, Math.max(high, 1) * 1.2] } });
 	addChart("chart-index", "Fragmentation", "free memory in blocks too small for a size: 0 % is none", percent,
@@ -161,7 +165,7 @@ function defineCharts() {
 	addChart("chart-largest", "Largest free block", "", (order) => blockSize(order), () => [["largest free block", series.largest]],
 		{ stepped: true, scale: { range: () => [0, topOrder + 1] }, axis: { incrs: [1, 2, 4] } });
 	addChart("chart-slabs", "Slab occupancy", "live objects' share of their slabs, the caches with most memory", percent,
-		() => topCaches(series.occupancy).map((cache) => [cacheName(cache), series.occupancy.get(cache)]), { scale: { range: [0, 1] } });
+		() => !objects.start.length ? [] : topCaches(series.occupancy).map((cache) => [cacheName(cache), series.occupancy.get(cache)]), { scale: { range: [0, 1] } });
 	addChart("chart-rate", "Allocation rate", "", perTime, () => Object.entries(series.rates).filter(([, values]) => occurs(values))
 		.map(([name, values], i) => [name, values, i < 4]));
 	addChart("chart-site", "Live bytes of the chosen call site", "choose one in the tables below", bytes,

@@ -26,6 +26,8 @@ function showNotes() {
 		notes.push(whole(f.contradictions) + " events contradict what was seen before them; the later one was believed.");
 	if (!meta.unit)
 		notes.push("The file does not say how long a tick is: times are in ticks.");
+	if (!objects.start.length)
+		notes.push("The file holds no events of objects: what callers hold in slabs, and who they are, is not known.");
 	if (!meta.placed && objects.start.length)
 		notes.push("Where objects lie in memory could not be found: slabs do not name their objects.");
 	$("notes").replaceChildren(...notes.map((text) => Object.assign(document.createElement("p"), { textContent: "⚠ " + text })));
@@ -196,6 +198,7 @@ function setTheme(name) {
 	document.documentElement.dataset.theme = name;
 	drawMap();
 	charts.forEach((chart) => chart.plot?.redraw(false));
+	charts.forEach(drawDashes);
 }
 
 function drawRange() {
@@ -222,11 +225,13 @@ async function start() {
 	defineCharts();
 	defineTables();
 	view.site = tables.leaks.rows.find((row) => row.verdict !== "stays") ?? null;
+	tables.leaks.draw();
 	drawCharts();
 	drawMap();
 	drawHeat();
 	drawLegend();
 	drawTables();
+	drawObjects();
 	drawTime();
 	drawRange();
 	showWords();
@@ -236,6 +241,7 @@ async function start() {
 	onView("t low high", showWords);
 	onView("from to low high", drawHeat);
 	onView("t", drawTables);
+	onView("t site", drawObjects);
 	onView("t from to", drawTime);
 	onView("low high", drawRange);
 	onView("site", () => {

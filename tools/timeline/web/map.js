@@ -129,13 +129,15 @@ function chooseHeat(weights, columns, rows, width) {
 /* --- The map of cells --- */
 
 const CELL = 14;
-const map = { canvas: document.getElementById("map"), columns: 1, rows: 1, selected: -1, cells: null };
+const map = { canvas: document.getElementById("map"), columns: 1, rows: 1, selected: -1, wanted: -1, cells: null };
 
 function drawMap() {
 	const { canvas } = map, ratio = devicePixelRatio, width = canvas.clientWidth, height = canvas.clientHeight;
 	map.columns = Math.max(1, Math.floor(width / CELL));
 	map.rows = Math.max(1, Math.floor(height / CELL));
 	map.shown = Math.min(map.columns * map.rows, view.high - view.low);
+	if (map.wanted >= 0) /* a position that is to be selected, whatever the cells are now */
+		map.selected = clamp(Math.floor((map.wanted - view.low) * map.shown / (view.high - view.low)), 0, map.shown - 1);
 	map.cells = mapAt(view.t, view.low, view.high, map.shown);
 	canvas.width = Math.round(width * ratio);
 	canvas.height = Math.round(height * ratio);
@@ -208,6 +210,7 @@ function cellUnder(event) {
 
 function selectCell(cell) {
 	map.selected = clamp(cell, 0, map.shown - 1);
+	map.wanted = -1;
 	drawMap();
 	showWords();
 }

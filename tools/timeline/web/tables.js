@@ -152,10 +152,63 @@ function defineTables() {
 		{ name: "Allocations", key: "allocations", show: whole }, { name: "Frees", key: "frees", show: whole },
 		{ name: "Peak", key: "peak_bytes", show: bytes, note: "of objects made in the recording" }],
 	{ sort: "Slabs' memory" });
+	tables.objects = new Table("objects", [
+		{ name: "Address", key: "name", text: true }, { name: "Size", key: "size", show: bytes }, { name: "In", key: "cache", text: true },
+		{ name: "Made at", key: "start", show: (value) => value ? time(value) : "before" },
+		{ name: "Age", key: (row) => view.t - row.start, show: (value) => time(value) },
+		{ name: "Freed at", key: "until", show: (value) => value === OPEN ? "never" : time(value) }],
+	{ sort: "Age", chosen: () => false, choose: findOnMap });
 	document.getElementById("sites-filter").addEventListener("input", (event) => {
 		tables.sites.wanted = event.target.value.toLowerCase().trim();
 		tables.sites.draw();
 	});
+}
+
+/* What a call site holds at the slider's time: the oldest first, which are those that leaked. A row is found on the map. */
+const MOST_OBJECTS = 200;
+
+/* The rows of objects, or of frames, that are a call site's at a time. */
+function rowsOfSite({ site, what }, t) {
+	const table = what === "objects" ? objects : frames, rows = [];
+	for (let i = 0; i < table.start.length; i++)
+		if (table.site[i] === site && table.start[i] <= t && t < table.end[i] && (table === objects || table.what[i] === PAGES))
+			rows.push(i);
+	return rows.sort((a, b) => table.start[a] - table.start[b]);
+}
+
+function objectRow(i) {
+	const kind = objects.kind[i];
+	return { key: i, name: objectAddress(i), start: objects.start[i], size: objects.size[i], until: objects.end[i],
+		cache: kind === OBJECT ? cacheName(objects.cache[i]) : kind === AREA ? "vmalloc" : "pages of its own",
+		position: meta.placed && kind !== AREA ? positionOf(objects.page[i]) : OPEN };
+}
+
+function pagesRow(i) {
+	return { key: i, name: physical(frames.frame[i]), start: frames.start[i], size: frames.frames[i] * PAGE, until: frames.end[i],
+		cache: "pages", position: frames.position[i] };
+}
+
+function drawObjects() {
+	document.getElementById("objects-panel").hidden = !view.site;
+	if (!view.site)
+		return;
+	const rows = rowsOfSite(view.site, view.t);
+	document.getElementById("objects-note").textContent = whole(rows.length) + " of " + view.site.name +
+		(rows.length > MOST_OBJECTS ? ", the " + MOST_OBJECTS + " oldest" : "") + "; a row is shown on the map of memory";
+	tables.objects.lines.clear();
+	tables.objects.set(rows.slice(0, MOST_OBJECTS).map(view.site.what === "objects" ? objectRow : pagesRow));
+}
+
+function findOnMap(row) {
+	if (row.position === OPEN)
+		return;
+	const cells = map.columns * map.rows;
+	showMemory(row.position - cells / 2, row.position + cells / 2);
+	map.wanted = row.position;
+	drawMap();
+	showWords();
+	map.canvas.scrollIntoView({ block: "center" });
+	map.canvas.focus({ preventScroll: true });
 }
 
 /* What depends on the slider's time. */
