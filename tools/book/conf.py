@@ -59,13 +59,15 @@ def contents(text):
 
 
 def outside(folder, text):
-    """Links to what is not a page: a file of the source becomes a download, a folder plain text."""
+    """Links to what is not a page: a folder becomes plain text, a file of the source a download (by MyST), without anchor."""
 
     def replace(match):
-        target = (folder / match[2].partition("#")[0]).resolve()
-        if re.match(r"^[a-z]+:", match[2]) or match[2].startswith("#") or DOCS in target.parents or target == DOCS:
+        if re.match(r"^[a-z]+:", match[2]) or match[2].startswith("#"):
             return match[0]
-        return match[1] if target.is_dir() else "[%s](%s)" % (match[1], match[2].partition("#")[0])
+        target = (folder / match[2].partition("#")[0]).resolve()
+        if target.is_dir():
+            return match[1]
+        return match[0] if DOCS in target.parents else "[%s](%s)" % (match[1], match[2].partition("#")[0])
 
     parts = re.split(r"(?m)^(```.*?^```)", text, flags=re.S)
     return "".join(p if i % 2 else re.sub(r"(?<!!)\[([^\[\]]+)\]\(([^()\s]+)\)", replace, p) for i, p in enumerate(parts))
