@@ -344,17 +344,21 @@ static bool matches_one(const char *pattern, const struct test *t)
 {
 	char name[NAME_MAX];
 
+	pattern += *pattern == '!';
 	if (!strchr(pattern, '.'))
 		return str_matches(pattern, t->suite);
 	full_name(t, name);
 	return str_matches(pattern, name);
 }
 
+/* The last pattern that says anything of the test decides; before the first, a list that begins by
+ * taking tests away means all. */
 static bool matches(const char *patterns, const struct test *t)
 {
+	bool in = !patterns || *patterns == '\0' || *patterns == '!';
 	char one[NAME_MAX];
 
-	if (!patterns || *patterns == '\0')
+	if (!patterns)
 		return true;
 	for (const char *end; *patterns != '\0'; patterns = *end == '\0' ? end : end + 1) {
 		end = strchr(patterns, ',');
@@ -364,9 +368,9 @@ static bool matches(const char *patterns, const struct test *t)
 			continue;
 		str_copy(one, patterns, (size_t)(end - patterns) + 1);
 		if (matches_one(one, t))
-			return true;
+			in = *one != '!';
 	}
-	return false;
+	return in;
 }
 
 #define for_each_test(it) \

@@ -56,7 +56,8 @@ void test_skip(const char *reason);
 
 /*
  * Runs all tests whose "suite.name" matches the pattern (NULL or "": all; `*`, `?`; a pattern
- * without a dot means all names of the suites that match it; several, separated by commas), prints
+ * without a dot means all names of the suites that match it; several, separated by commas, of which
+ * one that begins with ! takes what it matches out again: "slab*,!slab_check", "!*_model"), prints
  * KTAP, returns the number that failed; -ENOENT if none matched. test_list() prints the names
  * instead and returns how many there are.
  */

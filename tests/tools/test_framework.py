@@ -126,6 +126,11 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(self.results("ends,expect.eq,nothing.like_it")), 4)
         self.assertEqual(len(self.results("," + "x" * 500 + ",expect.eq,")), 1)
 
+    def test_patterns_that_take_tests_out(self):
+        self.assertEqual(self.results("expect.?e,!expect.le"), ["not ok 1 expect.ne", "not ok 2 expect.ge"])
+        self.assertEqual(len(self.results("en*,!ends")), 0)
+        self.assertEqual(len(self.results("expect.?e,!expect,expect.eq")), 1)
+
     def test_nothing_matched(self):
         status, lines, _ = run("no.such")
         self.assertEqual(lines[:2], ["KTAP version 1", "1..0"])
