@@ -35,7 +35,7 @@ struct option {
 
 static const struct option table[] = {
     {"test", "[=PATTERN]", FLAG_AND_TEXT, AT(test), AT(test_pattern), 0, 0,
-     "run the tests that match (suite, suite.name, * and ?, commas, !suite; default: all), then end"},
+     "run the tests that match (suite, suite.name, * ?, commas, !suite; default: all), then end"},
     {"seed", "=N", NUMBER, AT(has_seed), AT(seed), 0, UINT64_MAX,
      "repeat a test run with its seed (default: another one each boot)"},
     {"bench", "[=PATTERN]", FLAG_AND_TEXT, AT(bench), AT(bench_pattern), 0, 0,

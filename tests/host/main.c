@@ -30,7 +30,7 @@ static void print_help(const char *program)
 	printf(
 	    "usage: %s [OPTION]...\n"
 	    "Runs the tests on this machine; the report is KTAP.\n\n"
-	    "  --filter PATTERN  only the tests suite.name that match; * and ?, a suite alone; !suite: not it\n"
+	    "  --filter PATTERN  only the tests suite.name that match; * ?, a suite alone, !suite\n"
 	    "                    means all of it, several are separated by commas (default: all)\n"
 	    "  --seed N          the seed of the random tests (default: a random one, printed)\n"
 	    "  --mem SIZE        memory of the machine, %llu M or more; K, M, G, T (default: "
