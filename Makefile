@@ -7,6 +7,9 @@
 # A layer sees the headers of the layers below it and no others, by its own -I list: see "Layers".
 
 comma := ,
+ifneq ($(filter 3.% 4.0 4.1,$(MAKE_VERSION)),)
+$(error This is GNU make $(MAKE_VERSION), and 4.2 is needed (on macOS: brew install make, and then it is called gmake))
+endif
 
 # --- Options: `#? NAME (default) meaning` is what `make help` prints ---
 

@@ -111,6 +111,39 @@ class Machine(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("--check", out)
 
+    def chosen(self, system, machine, *programs):
+        """Which compiler and linker the Makefile chooses, on a pretended machine."""
+        os.unlink(os.path.join(self.folder.name, "uname"))
+        self.program("uname", 'case $1 in -s) echo %s ;; *) echo %s ;; esac' % (system, machine))
+        for name in programs:
+            self.program(name)
+        for name in ("make", "echo", "env", "getconf", "python3", "mkdir"):
+            if not os.path.exists(os.path.join(self.folder.name, name)):
+                os.symlink(shutil.which(name), os.path.join(self.folder.name, name))
+        env = {"PATH": self.folder.name, "HOME": "/nowhere"}
+        command = ["make", "--no-print-directory", "--eval", "chosen: ; @echo $(CC) $(LD) $(OBJCOPY) $(NM)",
+                   "BUILD=" + os.path.join(self.folder.name, "b"), "chosen"]
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.decode().split()
+
+    def test_its_own_where_that_makes_x86_64_elf(self):
+        self.assertEqual(self.chosen("Linux", "x86_64", "gcc", "clang"), ["gcc", "ld", "objcopy", "nm"])
+
+    def test_a_cross_compiler_comes_first_elsewhere(self):
+        self.assertEqual(self.chosen("Darwin", "x86_64", "gcc", "x86_64-elf-gcc", "clang"),
+                         ["x86_64-elf-gcc", "x86_64-elf-ld", "x86_64-elf-objcopy", "x86_64-elf-nm"])
+        self.assertEqual(self.chosen("Linux", "aarch64"),
+                         ["x86_64-elf-gcc", "x86_64-elf-ld", "x86_64-elf-objcopy", "x86_64-elf-nm"])
+
+    def test_else_clang_with_its_own_tools(self):
+        self.assertEqual(self.chosen("Darwin", "arm64", "gcc", "clang", "ld.lld", "llvm-objcopy", "llvm-nm"),
+                         ["clang", "ld.lld", "llvm-objcopy", "llvm-nm"])
+        code, out = self.deps("--for", "build", "--check")
+        self.assertNotIn("missing  compiler", out)
+        self.assertNotIn("missing  binutils", out)
+
 
 if __name__ == "__main__":
     unittest.main()
