@@ -17,6 +17,7 @@ source_suffix = {".md": "markdown"}
 root_doc = "README"
 exclude_patterns: list[str] = []
 language = "en"
+highlight_language = "none"
 
 html_theme = "furo"
 html_static_path = ["static"]
