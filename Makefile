@@ -54,6 +54,11 @@ EVENTS ?= $(BUILD)/events.bin
 #? OUT (BUILD/report.html): the page that report makes; REPORT: more options of tools/report, such as --partial
 OUT ?=
 REPORT ?=
+#? LAYOUT (windows): plain gives debug gdb's plain prompt
+LAYOUT ?=
+#? FROM (kmalloc_any): the function inside which trace-calls follows calls; CALLS: more options of tools/trace-calls: '--nth 3'
+FROM ?= kmalloc_any
+CALLS ?=
 #? REPEAT (1): how often events replays the trace
 REPEAT ?= 1
 #? WORK (stress=3): what trace-events traces: stress=SECONDS, demo_for=SECONDS, test=PATTERN, or a trace by TRACE=
@@ -318,11 +323,22 @@ run: ## boot the ISO through GRUB; the serial port is this terminal (end: powero
 	@$(RUN_QEMU) --interactive $(MACHINE) --accel $(ACCEL) \
 		--iso $(BUILD)/$(if $(CMDLINE),strata-run.iso,strata.iso)
 
-debug: ## boot stopped, with gdb attached: symbols and the commands of tools/gdb
+debug: ## boot stopped, with gdb attached: source, assembly, registers, the commands of tools/gdb, stops at a panic (LAYOUT=plain)
 	@tools/deps --for debug
 	+@$(AGAIN) $(JOBS) kernel
-	@$(RUN_QEMU) --debug $K/strata.elf $(MACHINE) --accel $(ACCEL) --kernel $K/strata32.elf --append '$(CMDLINE)' \
+	@STRATA_LAYOUT='$(LAYOUT)' $(RUN_QEMU) --debug $K/strata.elf $(MACHINE) --accel $(ACCEL) --kernel $K/strata32.elf --append '$(CMDLINE)' \
 		--log $(BUILD)/debug.log
+
+# What the processor did, for machines that reset or hang before they can say why.
+qemu-log: $K/strata32.elf ## boot with QEMU's log of interrupts, resets and guest errors, and say what is in it (CMDLINE=, TIMEOUT=)
+	@rm -f $(BUILD)/qemu.log
+	-@$(RUN_QEMU) --quiet --expect none --timeout $(TIMEOUT) $(MACHINE) --kernel $< --append '$(or $(CMDLINE),test=trap.*)' \
+		--qemu-arg=-d --qemu-arg=int,cpu_reset,guest_errors --qemu-arg=-D --qemu-arg=$(BUILD)/qemu.log
+	@$(PYTHON) tools/qemu-log --elf $K/strata.elf --nm $(NM) $(BUILD)/qemu.log
+
+trace-calls: $K/strata32.elf ## the calls inside FROM=function as an indented tree, while CMDLINE= runs (CALLS=, CMDLINE=)
+	@$(PYTHON) tools/trace-calls --qemu $(QEMU) --kernel $< --elf $K/strata.elf --nm $(NM) --mem $(MEM) \
+		--append '$(or $(CMDLINE),quiet test=kmalloc.*)' --from '$(FROM)' $(CALLS)
 
 replay: $K/strata32.elf ## replay the allocation trace TRACE=file on kmalloc, in the kernel
 	$(if $(TRACE),,$(error Say which trace: make replay TRACE=tests/data/traces/NAME.trace.xz))
@@ -591,7 +607,7 @@ help: ## this list
 	@sed -n 's/^#? \(.*\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: docs-assets report fuzz fuzz-build bench-host fragmentation plots compare compare-pictures contest heap-mutants
-.PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse trace-events \
+.PHONY: all kernel iso run debug replay events bench test test-build test-host test-tsan test-valgrind test-kernel test-boot test-tools test-replay misuse trace-events qemu-log trace-calls \
 	bench-linux layers coverage mutate model deps doctor format check-format compile_commands.json clean help
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
