@@ -1,12 +1,12 @@
 /*
  * The monitor: read a line, find its command in the one table, run it, again.
  *
- * The commands themselves are in monitor_mm.c (looking), monitor_view.c and monitor_watch.c
- * (watching), monitor_work.c (making work),
- * monitor_trace.c (events), monitor_alloc.c (allocating by hand), monitor_debug.c (looking for
- * mistakes), monitor_online.c, monitor_compare.c and monitor_machine.c. A command prints its answer
- * with kprintf() and, when it refuses, one line "NAME: what was wrong; what to do". The loop knows
- * names, counts of arguments and help; it adds nothing to what a command says.
+ * The commands themselves are in monitor_help.c, monitor_mm.c (looking), monitor_view.c and
+ * monitor_watch.c (watching), monitor_work.c (making work), monitor_trace.c (events),
+ * monitor_alloc.c (allocating by hand), monitor_debug.c (looking for mistakes), monitor_online.c,
+ * monitor_compare.c and monitor_machine.c. A command prints its answer with kprintf() and, when it
+ * refuses, one line "NAME: what was wrong; what to do". The loop knows names, counts of arguments
+ * and help; it adds nothing to what a command says.
  *
  * Adding a command: a function in one of those files, its declaration in monitor.h, a row here.
  */
@@ -14,19 +14,15 @@
 #include <kernel/console.h>
 #include <kernel/lineedit.h>
 #include <kernel/monitor.h>
-#include <lib/format.h>
 #include <lib/platform.h>
 #include <lib/string.h>
 #include <mm/slab.h>
 
 #define PROMPT "strata> "
-#define HELP_COLUMNS 68 /* of names, behind the topic's column */
-#define HELP_USAGE 24
-
-static int help(int argc, char **argv);
 
 const struct monitor_command monitor_commands[] = {
-    {"help", "[TOPIC|COMMAND|all]", "the commands by topic, or all about one", NULL, 0, 1, help},
+    {"help", "[TOPIC|COMMAND|all]", "the commands by topic, or all about one", NULL, 0, 1,
+     monitor_help},
     {"mem", "[-j]", "memory in use, free and cached, in total", NULL, 0, 0, monitor_mem},
     {"zones", "[-j]", "the zones: size and free memory", NULL, 0, 0, monitor_zones},
     {"numastat", "[-j]", "memory of each node, and where allocations went",
@@ -160,7 +156,7 @@ const struct monitor_command monitor_commands[] = {
     {NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
-static const struct monitor_command *find(const char *name)
+const struct monitor_command *monitor_find(const char *name)
 {
 	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++)
 		if (strcmp(c->name, name) == 0)
@@ -168,119 +164,10 @@ static const struct monitor_command *find(const char *name)
 	return NULL;
 }
 
-static int unknown(const char *name)
+int monitor_unknown(const char *name)
 {
 	kprintf("%s: no such command; type help for the list\n", name);
 	return -ENOENT;
-}
-
-static int help_one(const char *name)
-{
-	const struct monitor_command *c = find(name);
-
-	if (c == NULL)
-		return unknown(name);
-	kprintf("%s %s\n%s\n", c->name, c->args, c->help);
-	if (c->details != NULL)
-		kprintf("%s\n", c->details);
-	return 0;
-}
-
-/* --- the list, by topic --- */
-
-/* A topic's commands are those from its first on, to the next topic's. */
-static const struct topic {
-	const char *name, *about, *first;
-} topics[] = {
-    {"totals", "what there is, and how much of it is used", "help"},
-    {"pages", "pages and addresses, one by one or as a picture", "page"},
-    {"by-hand", "allocate, free, take memory in and away", "alloc"},
-    {"checks", "look for mistakes, and make some", "check"},
-    {"machine", "log, CPUs, threads, locks, page tables", "log"},
-    {"work", "measure, load, repeat, end", "bench"},
-};
-
-static const struct topic *topic_at(const char *command)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(topics); i++)
-		if (strcmp(topics[i].first, command) == 0)
-			return &topics[i];
-	return NULL;
-}
-
-static bool ends_topic(const struct monitor_command *c)
-{
-	return c->name == NULL || topic_at(c->name) != NULL;
-}
-
-/* A topic's names, in rows that fit. */
-static void print_names(const struct monitor_command *c)
-{
-	size_t column = 0;
-
-	do {
-		size_t width = strlen(c->name) + 1;
-
-		if (column == 0 || column + width > HELP_COLUMNS) {
-			kprintf("%s%10s", column == 0 ? "" : "\n", "");
-			column = 0;
-		}
-		kprintf(" %s", c->name);
-		column += width;
-		c++;
-	} while (!ends_topic(c));
-	kprintf("\n");
-}
-
-static void print_topics(void)
-{
-	const struct topic *t;
-
-	kprintf("help TOPIC and help COMMAND tell more; help all tells a line of each.\n");
-	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
-		t = topic_at(c->name);
-		if (t == NULL)
-			continue;
-		kprintf("\x1b[1m%-10s\x1b[0m %s\n", t->name, t->about);
-		print_names(c);
-	}
-	kprintf("Keys: arrows, Home, End, Delete, Ctrl-A E K U W L C; up and down: history; Tab\n");
-}
-
-/* The arguments of the longest commands don't fit the column: they are left to `help COMMAND`. */
-static void print_line(const struct monitor_command *c)
-{
-	char usage[HELP_USAGE + 1];
-	size_t length = strlen(c->name) + 1 + strlen(c->args);
-
-	format_buf(usage, sizeof(usage), "%s %s", c->name, length <= HELP_USAGE ? c->args : "...");
-	kprintf("%-*s %s\n", (int)HELP_USAGE, usage, c->help);
-}
-
-static bool help_topic(const char *name)
-{
-	bool is_in = strcmp(name, "all") == 0, is_all = is_in, is_known = is_in;
-
-	for (const struct monitor_command *c = monitor_commands; c->name != NULL; c++) {
-		const struct topic *t = topic_at(c->name);
-
-		if (t != NULL) {
-			is_in = is_all || strcmp(t->name, name) == 0;
-			is_known |= is_in;
-		}
-		if (is_in)
-			print_line(c);
-	}
-	return is_known;
-}
-
-static int help(int argc, char **argv)
-{
-	if (argc == 2 && !help_topic(argv[1]))
-		return help_one(argv[1]);
-	if (argc == 1)
-		print_topics();
-	return 0;
 }
 
 bool monitor_number(const char *command, const char *text, u64 *out)
@@ -320,10 +207,10 @@ int monitor_execute(char *line)
 
 	if (argc == 0)
 		return 0;
-	const struct monitor_command *c = find(argv[0]);
+	const struct monitor_command *c = monitor_find(argv[0]);
 
 	if (c == NULL)
-		return unknown(argv[0]);
+		return monitor_unknown(argv[0]);
 	if (argc > 1 && argc <= MONITOR_MAX_ARGS && strcmp(argv[argc - 1], "-j") == 0 &&
 	    monitor_json(argc - 1, argv, &result))
 		return result;

@@ -281,6 +281,29 @@ TEST(view, the_selected_page_is_described)
 	EXPECT_EQ(view_key(&view, 'q'), VIEW_LEAVE);
 }
 
+/* Of a cell with many pages, one that its letter is of. */
+TEST(view, a_cell_is_described_by_a_page_in_use)
+{
+	struct page *pages = alloc_pages(GFP_KERNEL, 1);
+	const struct page *subject;
+	u64 pfn;
+
+	ASSERT_NOT_NULL(pages);
+	pfn = page_to_pfn(pages);
+	begin();
+	zoom_to(pfn);
+	view_key(&view, '-');
+	view_key(&view, '-'); /* four pages, of which two are in use at least */
+	view.selected = pfn & ~3ull;
+	draw();
+	subject = page_block_of(view_subject(&view));
+	EXPECT_EQ(view_subject(&view) & ~3ull, pfn & ~3ull);
+	ASSERT_NOT_NULL(subject);
+	EXPECT_NE(subject->type, PAGE_FREE);
+	EXPECT_NE(subject->type, PAGE_CACHED);
+	free_pages(pages, 1);
+}
+
 static void expect_selection_in_window(void)
 {
 	ASSERT_TRUE(view.selected >= view.low && view.selected < view.high);

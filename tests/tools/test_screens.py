@@ -87,6 +87,11 @@ class Screen:
         self.machine.send("q")
         self.machine.wait_for(PROMPT)
 
+    def back_to_the_prompt(self):
+        """From wherever a test has failed."""
+        self.machine.send("\x03\x03\x0c")
+        self.machine.wait_for("\x1b[2J\x1b[H" + PROMPT)
+
     # --- the view, as the terminal has it ---
 
     def cell_bytes(self):
@@ -118,7 +123,11 @@ def on_each(test):
     def on_all(self):
         for screen in self.screens:
             with self.subTest(screen.name):
-                test(self, screen)
+                try:
+                    test(self, screen)
+                except BaseException:
+                    screen.back_to_the_prompt()
+                    raise
     return on_all
 
 

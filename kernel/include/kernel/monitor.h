@@ -32,11 +32,19 @@ int monitor_execute(char *line);
 /* The command table, in the order of `help`; ends with a NULL name. */
 extern const struct monitor_command monitor_commands[];
 
+/* The row with that name, or NULL. */
+const struct monitor_command *monitor_find(const char *name);
+/* Says that there is no such command; -ENOENT. */
+int monitor_unknown(const char *name);
+
 /* A number in the monitor's notation (decimal, 0x, K M G T). False, with a line that says what was
  * wrong. */
 bool monitor_number(const char *command, const char *text, u64 *out);
 
 /* --- the commands, by file --- */
+
+/* monitor_help.c */
+int monitor_help(int argc, char **argv);
 
 /* monitor_mm.c: looking at the memory manager */
 int monitor_mem(int argc, char **argv);

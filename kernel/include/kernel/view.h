@@ -15,6 +15,10 @@
 #define VIEW_MAX_ROWS 48u
 static_assert(VIEW_MAX_COLUMNS * VIEW_MAX_ROWS <= PICTURE_MAX_CELLS, "the picture has every cell");
 
+#define VIEW_PREFIX 13u   /* columns of the address that a row starts with */
+#define VIEW_HEAD_ROWS 1u /* above the cells */
+#define VIEW_FOOT_ROWS 8u /* below them */
+
 struct view {
 	unsigned columns, rows;                      /* of the terminal */
 	u64 low, high;                               /* frames that there are to see */
@@ -58,3 +62,10 @@ u64 view_subject(const struct view *v);
 
 /* The letter and colours of the cell with that frame, as it is now (screen.h's cell). */
 u16 view_cell(const struct view *v, u64 pfn);
+
+/* Cells in a row, and rows of cells. */
+unsigned view_grid_columns(const struct view *v);
+unsigned view_grid_rows(const struct view *v);
+
+/* Makes the picture one of the view's window, before picture_take(). */
+void view_window(const struct view *v, struct picture *p);
