@@ -157,13 +157,28 @@ class Blocks(unittest.TestCase):
         out = writer()
         out.name(ef.NAME_CACHE, 1, "dentry", 192)
         out.record(ef.ALREADY_OBJECTS, 10, 1920, cache=1)
+        out.record(ef.RECLAIM)
         out.time += 100
         out.record(ef.OBJECT_FREE, 0x5000, 192, 2, 1)
         out.record(ef.PAGES_FREE, 7 * ef.PAGE, ef.PAGE)
         line = timeline_of(out)
         self.assertEqual(summary.baseline(line), {1: (9, 1728)})
         self.assertEqual((line.objects.start[0], line.objects.size[0]), (0, 192))
+        f = line.frames
+        self.assertEqual([(f.frame[i], f.start[i], f.end[i]) for i in range(len(f.start)) if f.what[i] == PAGES], [(7, 0, line.objects.end[0])])
         self.assertEqual(line.gaps, 0)
+
+    def test_a_block_in_use_whose_free_was_lost_ends_in_the_buddy(self):
+        out = writer()
+        out.record(ef.ALREADY_SLAB, 16 * ef.PAGE, ef.PAGE, cache=1)
+        out.record(ef.OBJECT_ALLOC, ef.DIRECT_MAP + 16 * ef.PAGE, 64, 2, 1)
+        out.record(ef.LARGE_ALLOC, ef.DIRECT_MAP + 4 * ef.PAGE, 2 * ef.PAGE + 1, 4)
+        line = timeline_of(out)
+        self.assertEqual(line.frames.frames[line.frames.used[4]], 3)
+        out.parts.pop()
+        out.record(ef.BUDDY_FREE, 4 * ef.PAGE, order=2)
+        line = timeline_of(out)
+        self.assertEqual((list(line.frames.used), list(line.frames.free)), ([16], [4]))
 
     def test_contradictions_are_counted_and_the_last_is_believed(self):
         out = writer()
@@ -402,6 +417,21 @@ class Page(unittest.TestCase):
         sites = [row["name"] for row in figures["leaks"]]
         self.assertEqual(self.column("leaks", "Call site"), sites)
 
+    def test_every_frame_is_what_was_rebuilt(self):
+        line = world()[2]
+        f, first = line.frames, line.zones[0].first
+        for share in (0, 0.3, 0.5, 1):
+            t = int(line.span * share)
+            wanted = [0] * (16 * 256)
+            for row, (start, end) in enumerate(zip(f.start, f.end)):
+                if start <= t < end:
+                    code = f.what[row] if f.what[row] != FREE else 5 + f.frames[row].bit_length() - 1
+                    here = f.frame[row] - first
+                    wanted[here:here + f.frames[row]] = [code] * f.frames[row]
+            self.assertEqual(self.web.run("[...mapAt(%d, 0, memoryFrames, memoryFrames).codes]" % t), wanted)
+            middle = "heatCodes(%d - 2, %d + 2, 0, memoryFrames, 2, memoryFrames)" % (t + 1, t + 1)
+            self.assertEqual(self.web.run("[...%s].filter((_, i) => i %% 2 === 0)" % middle), wanted)
+
     def test_the_slider_moves_time_by_keys_and_mouse(self):
         before = self.text("#now"), self.text("#legend"), self.column("sites", "Objects now")
         self.web.focus("#slider")
@@ -468,6 +498,8 @@ class Page(unittest.TestCase):
         words = self.text("#hover")
         self.assertRegex(words, r"slab of [\w-]+ at 0x[0-9a-f]+, 4.0 KiB since")
         self.assertRegex(words, r"\d+ of \w+ \w+/\w+.c:\d+")
+        self.web.hover("h1")
+        self.assertTrue(self.web.run("document.querySelector('#hover').hidden"))
         self.web.hover("#heat", 0.9, 0.9)
         self.assertRegex(self.text("#hover"), r"^at [\d.]+ .*0x")
         self.web.hover("h1")
