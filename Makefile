@@ -90,6 +90,11 @@ TRACES ?= *
 DESIGNS ?=
 #? ASSETS (all): which pictures docs-assets makes, by name (tools/docs-assets --list); patterns and commas
 ASSETS ?= *
+#? LAB, N (none): which lab of labs/ grade grades and lab exports; OUT: the new folder for lab; LABS (all): for labs-check
+#? SUBMISSION (this tree): the folder whose files of the lab grade takes; RESULTS (BUILD/results.json): what it writes
+OWNED ?=
+HIDDEN ?=
+BOOT ?= 1
 #? BOOTS (all): which machines test-boot boots: uefi-*, bios-*, direct-*, bochs-*, refuse-*, commas
 BOOTS ?= *
 
@@ -166,6 +171,7 @@ INCLUDE_mm := lib/include mm/include
 INCLUDE_boot := lib/include mm/include boot/include
 INCLUDE_kernel := lib/include mm/include boot/include .
 INCLUDE_tests := $(INCLUDE_kernel)
+INCLUDE_labs := $(INCLUDE_kernel)
 kernel_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) kernel/include)
 host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include \
 		$(if $(filter kernel/% tests/host/heaps_main.c tests/host/events_main.c,$1),kernel/include)) \
@@ -558,6 +564,32 @@ contest: $H/heaps ## score the heap in HEAP=file.c by the formula of the CS:APP 
 	@$(HOSTCC) $(HOST_CFLAGS) -O2 -Ilib/include -Imm/include -Imm/heaps -Itests/host/include \
 		-include tests/host/include/rename.h -o $H/contest '$(HEAP)' $H/plain/tests/host/heaps_main.c.o $(HEAPS_OBJ) $H/plain/strata.a
 	@$(PYTHON) tools/heaps --program $H/contest --traces '$(TRACES)' contest
+
+# --- The course: docs/labs/; tools/labs knows the rest ---
+
+# For tools/grade: everything but the files that a lab owns, and how those are compiled and linked.
+comma_list = $(subst $(comma), ,$1)
+grade_host = $(filter-out $(call comma_list,$(OWNED)),$(TESTS_C)) $(call comma_list,$(HIDDEN))
+grade-objects: $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)) $(if $(filter 1,$(BOOT)),$(filter-out $(patsubst %,$K/%.o,$(call comma_list,$(OWNED))),$(KERNEL_OBJ))) grade-commands
+	@true
+grade-commands:
+	$(info host-objects $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)))
+	$(foreach o,$(filter-out kernel/%,$(call comma_list,$(OWNED))),$(info host-compile $o $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)) $(call host_includes,$o)))
+	$(info host-link $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)))
+	$(foreach o,$(call comma_list,$(OWNED)),$(info kernel-compile $o $(CC) $(KERNEL_CFLAGS) $(call kernel_includes,$o)))
+	$(info kernel-objects $(filter-out $(patsubst %,$K/%.o,$(call comma_list,$(OWNED))),$(KERNEL_OBJ)))
+	$(info kernel-link $(LD) $(LDFLAGS) -T linker.ld)
+	$(info kernel-tools nm=$(NM) nasm=$(NASM) objcopy=$(OBJCOPY) libgcc=$(LIBGCC))
+	@true
+
+.PHONY: lab grade labs-check grade-objects grade-commands
+lab: ## export the starter tree of lab N into the new folder OUT: make lab N=3 OUT=../lab3
+	@$(PYTHON) tools/lab-export $(if $(N),'$(N)') $(if $(OUT),--out '$(OUT)') --build '$(BUILD)' --cc '$(CC)'
+grade: ## grade lab LAB: this tree, or the folder SUBMISSION=; prints a table, writes RESULTS (results.json)
+	@$(PYTHON) tools/grade $(if $(LAB),'$(LAB)') --build '$(BUILD)' --cc '$(CC)' --qemu '$(QEMU)' $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
+		$(if $(SEED),--seed '$(SEED)') --results '$(or $(RESULTS),$(BUILD)/results.json)'
+labs-check: ## grade the grader: references, starters, wrong solutions and cheats of LABS (all; SAMPLE=n of each)
+	@$(PYTHON) tools/labs-check --build '$(BUILD)' --cc '$(CC)' --qemu '$(QEMU)' $(if $(LABS),--labs '$(LABS)') $(if $(SAMPLE),--sample '$(SAMPLE)')
 
 mutate: ## break mm/ and lib/ in thousands of small ways: do the host tests see it? (SAMPLE=40, MUTATE=, GOAL=)
 	@tools/deps --for build

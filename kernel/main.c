@@ -18,6 +18,7 @@
 #include <kernel/reclaimer.h>
 #include <kernel/replay.h>
 #include <kernel/sched.h>
+#include <kernel/sign_key.h>
 #include <kernel/smp.h>
 #include <kernel/symbols.h>
 #include <kernel/trap.h>
@@ -125,6 +126,7 @@ __no_kasan _Noreturn void kernel_main(u32 magic, u64 info_pa)
 	trap_init();          /* a fault is reported from here on */
 	console_early_init(); /* serial port: text is seen from here on */
 	cpu_detect();         /* what this CPU can do, its address width */
+	sign_key_take(magic, info_pa);         /* of a graded run: before anyone can read it */
 	memory_read_boot_info(magic, info_pa); /* the loader's bytes become struct boot_info */
 	cmdline_init(boot_info());             /* options() */
 	set_console_level(options());

@@ -91,6 +91,7 @@ void buddy_vouch(struct buddy *b, u32 pfn, unsigned order)
  * Lists. Both functions are parts of inner loops: the map, and the block's size and head word as
  * free block, are the caller's, who has them in registers. The caller counts the pages.
  */
+/* lab 3.1 */
 static __always_inline void push(struct buddy *b, struct page *map, u32 pfn, unsigned order,
                                  u32 size, u32 free_word)
 {
@@ -115,6 +116,7 @@ static __noinline __cold _Noreturn void report_corruption(const struct buddy *b,
 }
 
 /* Both neighbours must point back, or the list was written over. */
+/* lab 3.1 */
 static __always_inline void unlink(struct buddy *b, struct page *map, u32 pfn, unsigned order,
                                    u32 size)
 {
@@ -145,6 +147,7 @@ static u32 free_word(const struct buddy *b, unsigned order)
 }
 
 /* The part of release() from 2 MiB up. */
+/* lab 3.3 */
 static __noinline unsigned release_large(struct buddy *b, u32 pfn, unsigned order)
 {
 	for (; order < MAX_ORDER; order++) {
@@ -167,6 +170,7 @@ static __noinline unsigned release_large(struct buddy *b, u32 pfn, unsigned orde
  *
  * Size and head word follow the order upward: this loop is most of what freeing costs.
  */
+/* lab 3.3 */
 static __always_inline unsigned release(struct buddy *b, struct page *map, u32 zone_word, u32 pfn,
                                         unsigned order)
 {
@@ -362,6 +366,7 @@ void buddy_add_range(struct buddy *b, u32 start, u32 end)
 
 /* Cuts the block down from one order to another; the upper halves go on lists that are empty, or
  * the block would not have been the smallest that fits. */
+/* lab 3.2 */
 static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 {
 	struct page *map = b->map;
@@ -382,6 +387,7 @@ static void split(struct buddy *b, u32 pfn, unsigned from, unsigned order)
 
 /* The smallest listed block that is large enough, cut down to 2^order pages, its head not yet
  * written; or 0. */
+/* lab 3.2 */
 static __always_inline u32 take(struct buddy *b, unsigned order)
 {
 	u32 fitting = b->nonempty >> order, pfn;
@@ -414,6 +420,7 @@ static __noinline u32 take_recorded(struct buddy *b, unsigned order)
 	return pfn;
 }
 
+/* lab 3.2, helper */
 static __noinline u32 alloc_recorded(struct buddy *b, unsigned order)
 {
 	u32 pfn = order <= MAX_ORDER ? take_recorded(b, order) : 0;
@@ -425,6 +432,7 @@ static __noinline u32 alloc_recorded(struct buddy *b, unsigned order)
 	return pfn;
 }
 
+/* lab 3.2 */
 u32 buddy_alloc(struct buddy *b, unsigned order)
 {
 	if (event_any())
@@ -440,6 +448,7 @@ u32 buddy_alloc(struct buddy *b, unsigned order)
 /* Of which order a block is taken to get nr_pages in pieces of 2^order: the smallest that is there
  * already, so that what is in pieces is used up first, or else one that covers as much as it can.
  */
+/* lab 3.5, helper */
 static unsigned order_to_take(const struct buddy *b, unsigned order, u32 nr_pages)
 {
 	unsigned largest = highest_bit(nr_pages);
@@ -448,6 +457,7 @@ static unsigned order_to_take(const struct buddy *b, unsigned order, u32 nr_page
 	return usable ? lowest_bit(usable) : largest;
 }
 
+/* lab 3.5, helper */
 static __always_inline unsigned alloc_batch(struct buddy *b, unsigned order, unsigned n,
                                             struct page *pages[], bool recorded)
 {
@@ -473,6 +483,7 @@ static __always_inline unsigned alloc_batch(struct buddy *b, unsigned order, uns
 	return (unsigned)(next - pages);
 }
 
+/* lab 3.5, helper */
 static __noinline unsigned alloc_batch_recorded(struct buddy *b, unsigned order, unsigned n,
                                                 struct page *pages[])
 {
@@ -483,6 +494,7 @@ static __noinline unsigned alloc_batch_recorded(struct buddy *b, unsigned order,
 	return nr;
 }
 
+/* lab 3.5 */
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[])
 {
 	if (event_any())
@@ -491,6 +503,7 @@ unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct p
 }
 
 /* What is wrong with freeing a frame that is no head: it depends on the block around it. */
+/* lab 3.4 */
 static const char *inner_fault(const struct buddy *b, u32 pfn)
 {
 	const struct page *head = page_block_in(b->map, b->pageblock, pfn);
@@ -502,6 +515,7 @@ static const char *inner_fault(const struct buddy *b, u32 pfn)
 	return head->type == PAGE_FREE ? "double free" : "not the head of a block";
 }
 
+/* lab 3.4 */
 const char *buddy_free_fault(const struct buddy *b, u32 pfn, unsigned order)
 {
 	const struct page *page;
@@ -552,6 +566,7 @@ bool buddy_try_free(struct buddy *b, u32 pfn, unsigned order)
 	return true;
 }
 
+/* lab 3.3 */
 void buddy_free(struct buddy *b, u32 pfn, unsigned order)
 {
 	if (buddy_free_fault(b, pfn, order) != NULL)
@@ -560,6 +575,7 @@ void buddy_free(struct buddy *b, u32 pfn, unsigned order)
 }
 
 /* Each with its own merges. */
+/* lab 3.5, helper */
 static __noinline unsigned free_batch_recorded(struct buddy *b, unsigned order, unsigned n,
                                                struct page *const pages[])
 {
@@ -576,6 +592,7 @@ static __noinline unsigned free_batch_recorded(struct buddy *b, unsigned order, 
 	return nr;
 }
 
+/* lab 3.5 */
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[])
 {
 	const u32 zone_word = page_head_word(0, 0, b->zone);

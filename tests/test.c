@@ -26,6 +26,7 @@
 #include <lib/lock_check.h>
 #include <lib/platform.h>
 #include <mm/platform.h>
+#include <tests/sign.h>
 #include <tests/test.h>
 
 #define NAME_MAX 128 /* "suite.name", or one pattern of a list */
@@ -45,7 +46,7 @@ extern __typeof__(test_not_applicable) test_not_applicable __attribute__((weak))
 static struct {
 	const struct test *current;
 	const char *skip_reason;
-	bool failed;
+	bool failed, has_no_machine;
 	unsigned lines;
 	void *end[5]; /* where test_end() jumps */
 	u64 seed;
@@ -279,7 +280,7 @@ static __noinline void run_body(const struct test *t)
 static void look_at_usage(struct test_usage *usage)
 {
 	*usage = (struct test_usage){0};
-	if (test_usage_now)
+	if (test_usage_now && !run.has_no_machine)
 		test_usage_now(usage);
 }
 
@@ -293,7 +294,7 @@ static void leak_gate(const char *what, u64 before, u64 after)
 
 static void state_gate(void)
 {
-	const char *broken = test_state_check ? test_state_check() : NULL;
+	const char *broken = test_state_check && !run.has_no_machine ? test_state_check() : NULL;
 
 	if (broken)
 		gate_fail("left a broken state behind: %s", broken);
@@ -408,12 +409,15 @@ static void report_result(unsigned number, const char *name)
 	if (run.failed) {
 		run.totals.failed++;
 		kprintf("not ok %u %s\n", number, name);
+		sign_line("failed %s", name);
 	} else if (run.skip_reason) {
 		run.totals.skipped++;
 		kprintf("ok %u %s # SKIP %s\n", number, name, run.skip_reason);
+		sign_line("skipped %s", name);
 	} else {
 		run.totals.passed++;
 		kprintf("ok %u %s\n", number, name);
+		sign_line("passed %s", name);
 	}
 }
 
@@ -445,7 +449,26 @@ int test_run_all(const char *pattern, u64 seed)
 	}
 	kprintf("# passed: %u failed: %u skipped: %u seed: %lu\n", run.totals.passed,
 	        run.totals.failed, run.totals.skipped, seed);
+	sign_line("end: %u planned, %u passed, %u failed, %u skipped", run.totals.planned,
+	          run.totals.passed, run.totals.failed, run.totals.skipped);
 	return (int)run.totals.failed;
+}
+
+void test_without_machine(void)
+{
+	run.has_no_machine = true;
+}
+
+const struct test *test_next(const char *pattern, const struct test *after)
+{
+	for_each_test(t)
+	{
+		if (after == NULL && matches(pattern, *t))
+			return *t;
+		if (*t == after)
+			after = NULL;
+	}
+	return NULL;
 }
 
 int test_list(const char *pattern)

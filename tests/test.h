@@ -64,6 +64,12 @@ void test_skip(const char *reason);
 int test_run_all(const char *pattern, u64 seed);
 int test_list(const char *pattern);
 
+/* From here on no gate asks a memory manager: there is none. */
+void test_without_machine(void);
+
+/* The first test that matches, or the next one behind `after`; NULL: there is none. */
+const struct test *test_next(const char *pattern, const struct test *after);
+
 /* Of the current or last run: its seed, and its tests by result. */
 u64 test_seed(void);
 struct test_totals {

@@ -7,6 +7,7 @@
 #include <mm/debug.h>
 #include <mm/harden.h>
 #include <mm/mm.h>
+#include <tests/host/grade.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
 
@@ -17,13 +18,16 @@
 #define MEM_MIN (16 * MIB)
 #define MEM_DEFAULT (512 * MIB)
 
+#define NOT_GRADED UINT64_MAX
+
 enum { STATUS_PASSED, STATUS_FAILED, STATUS_USAGE };
 
 static struct {
 	const char *filter, *slab_debug;
 	u64 seed, mem;
+	u64 grade, seconds; /* grade: a descriptor, NOT_GRADED if none */
 	bool list, init_on_alloc, init_on_free, harden;
-} options = {.mem = MEM_DEFAULT};
+} options = {.mem = MEM_DEFAULT, .grade = NOT_GRADED, .seconds = 10};
 
 static void print_help(const char *program)
 {
@@ -41,6 +45,10 @@ static void print_help(const char *program)
 	    "  --init-on-free    zero all memory that is freed\n"
 	    "  --harden          all of mm/harden.h, with the run's seed\n"
 	    "  --list            print the names of the tests, run none\n"
+	    "  --grade FD        each test in a process of its own, results signed with the key "
+	    "that\n"
+	    "                    is read there (tests/sign.h)\n"
+	    "  --seconds N       with --grade: after which a test counts as hung (default: 10)\n"
 	    "  --quiet           without the memory manager's log\n"
 	    "  --help            this text\n",
 	    program, MEM_MIN / MIB, MEM_DEFAULT / MIB);
@@ -70,6 +78,10 @@ static bool set_option(const char *name, const char *value)
 		options.seed = read_number(name, value, false);
 	else if (strcmp(name, "--slab-debug") == 0)
 		options.slab_debug = value;
+	else if (strcmp(name, "--grade") == 0)
+		options.grade = read_number(name, value, false);
+	else if (strcmp(name, "--seconds") == 0)
+		options.seconds = read_number(name, value, false);
 	else if (strcmp(name, "--mem") == 0)
 		options.mem = read_number(name, value, true);
 	else
@@ -101,6 +113,10 @@ static void read_options(int argc, char **argv)
 	}
 	if (options.mem < MEM_MIN || options.mem > 4 * TIB)
 		wrong_usage("--mem", "needs 16M to 4T");
+	if (options.grade != NOT_GRADED && options.grade > INT32_MAX)
+		wrong_usage("--grade", "needs the number of an open file");
+	if (options.seconds < 1 || options.seconds > 3600)
+		wrong_usage("--seconds", "needs 1 to 3600");
 }
 
 static u64 random_seed(void)
@@ -126,6 +142,10 @@ int main(int argc, char **argv)
 	mm_debug_configure(options.slab_debug, options.init_on_alloc, options.init_on_free);
 	if (options.harden)
 		mm_harden(&(struct mm_hardening){options.seed, true, true, true, 16});
+	if (options.grade != NOT_GRADED)
+		return grade_run(&(struct grade_options){(int)options.grade,
+		                                         (unsigned)options.seconds, options.filter,
+		                                         options.seed, options.mem});
 	host_machine_boot_pc(options.mem);
 	result = test_run_all(options.filter, options.seed);
 	test_totals(&totals);

@@ -77,7 +77,8 @@ void buddy_free_run(struct buddy *b, u32 pfn, u32 nr_pages);
 void buddy_set_apart(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages, bool is_run);
 
 /*
- * Batches, for the CPUs' caches: up to n blocks of 2^order pages, as PAGE_CACHED heads. They are
+ * Batches, for the CPUs' caches: up to n blocks of 2^order pages, as PAGE_CACHED heads; together
+ * fewer pages than a pageblock has, whose metadata is then there for each of them. They are
  * the pieces of larger blocks, BUDDY_BATCH_BLOCKS of those at most; of each, the highest address
  * comes first, so that a stack hands out the lowest first. Returns how many: 0 only when there is
  * none.
