@@ -21,6 +21,7 @@
 
 #define PAGE_BYTES 4096ull
 
+/* lab 2.1 */
 u64 bootmem_try_alloc(struct bootmem *b, u64 length, u64 align, u32 type)
 {
 	u64 pages_length =
@@ -36,6 +37,7 @@ u64 bootmem_try_alloc(struct bootmem *b, u64 length, u64 align, u32 type)
 	return pa;
 }
 
+/* lab 2.2 */
 u64 bootmem_alloc(struct bootmem *b, u64 length, u64 align, u32 type)
 {
 	u64 pa = bootmem_try_alloc(b, length, align, type);
@@ -46,6 +48,7 @@ u64 bootmem_alloc(struct bootmem *b, u64 length, u64 align, u32 type)
 	return pa;
 }
 
+/* lab 2.2 */
 void bootmem_finish(struct bootmem *b)
 {
 	if (b->finished)

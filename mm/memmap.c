@@ -146,11 +146,13 @@ const struct mem_range *memmap_overlap(const struct memmap *m, u64 base, u64 len
 
 /* Whether `pa`, of which i is first_above(), is inside a range of the type, so that a change that
  * starts or ends there cuts it in two. */
+/* lab 1.3, helper */
 static bool cuts(const struct memmap *m, u32 i, u64 pa, u32 type)
 {
 	return i < m->nr && m->range[i].base < pa && m->range[i].type == type;
 }
 
+/* lab 1.3 */
 static void cut(struct memmap *m, u32 i, u64 pa)
 {
 	struct mem_range *r = &m->range[i];
@@ -163,6 +165,7 @@ static void cut(struct memmap *m, u32 i, u64 pa)
 }
 
 /* The ranges [first, last] alone may touch one of their type before them. */
+/* lab 1.3 */
 static void join_neighbours(struct memmap *m, u32 first, u32 last)
 {
 	u32 out = first > 0 ? first - 1 : 0;
@@ -181,6 +184,7 @@ static void join_neighbours(struct memmap *m, u32 first, u32 last)
 }
 
 /* The parts of [base, base + length), grown to pages, that are of type `from` become `to`. */
+/* lab 1.3 */
 static int retype(struct memmap *m, u64 base, u64 length, u32 from, u32 to)
 {
 	u64 end = align_up(min_u64(range_end_of(base, length), m->limit), MEMMAP_PAGE);
@@ -235,6 +239,7 @@ int memmap_insert(struct memmap *m, u64 base, u64 length, u32 type)
 	return 0;
 }
 
+/* lab 1.4 */
 u64 memmap_find_free(const struct memmap *m, u64 length, u64 align, u64 min, u64 max)
 {
 	assert(is_pow2(align));

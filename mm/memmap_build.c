@@ -173,6 +173,7 @@ static u32 firmware_type(u32 type)
 	return type >= MEM_USABLE && type <= MEM_BAD ? type : MEM_RESERVED;
 }
 
+/* lab 1.1 */
 void memmap_add(struct memmap *m, u64 base, u64 length, u32 type)
 {
 	u64 end = min_u64(range_end_of(base, length), m->limit);
@@ -189,6 +190,7 @@ void memmap_add(struct memmap *m, u64 base, u64 length, u32 type)
 /* --- normalisation --- */
 
 /* Steps 3 and 5: usable ranges shrink inwards to pages, the others grow outwards. */
+/* lab 1.1 */
 static void round_to_pages(struct memmap *m)
 {
 	u32 out = 0;
@@ -213,6 +215,7 @@ struct sweep {
 	u64 end[MEMMAP_NR_TYPES]; /* by rank: where what has begun ends */
 };
 
+/* lab 1.2 */
 static void sweep_begin_range(struct sweep *s, const struct mem_range *r)
 {
 	u64 *end = &s->end[memmap_rank(r->type)];
@@ -220,6 +223,7 @@ static void sweep_begin_range(struct sweep *s, const struct mem_range *r)
 	*end = max_u64(*end, range_end(r));
 }
 
+/* lab 1.2 */
 static unsigned sweep_winner(const struct sweep *s, u64 at)
 {
 	for (unsigned rank = MEMMAP_NR_TYPES; rank-- > 0;)
@@ -228,6 +232,7 @@ static unsigned sweep_winner(const struct sweep *s, u64 at)
 	return MEMMAP_NR_TYPES;
 }
 
+/* lab 1.2 */
 static void sweep_emit(struct sweep *s, u64 base, u64 end, u32 type)
 {
 	if (s->nr_out > 0 && s->last.type == type && range_end(&s->last) == base) {
@@ -245,6 +250,7 @@ static void sweep_emit(struct sweep *s, u64 base, u64 end, u32 type)
  * pieces; false as soon as they need more than `room` places beyond those of the entries already
  * read.
  */
+/* lab 1.2 */
 static bool sweep(struct sweep *s, const struct mem_range *in, u32 nr, u32 room)
 {
 	u64 at = 0;

@@ -9,6 +9,7 @@
 #include <lib/string.h>
 #include <mm/page.h>
 
+/* lab 2.3 */
 static bool is_vouched(const u8 *pageblock, u64 pfn)
 {
 	u8 state = __atomic_load_n(&pageblock[pfn >> PAGEBLOCK_ORDER], __ATOMIC_ACQUIRE);
@@ -17,6 +18,7 @@ static bool is_vouched(const u8 *pageblock, u64 pfn)
 	       (state == PAGEBLOCK_HEAD && is_aligned(pfn, PAGEBLOCK_PAGES));
 }
 
+/* lab 2.3 */
 struct page *page_lookup(u64 pfn)
 {
 	if (pfn >= PLATFORM_MAX_PA >> PAGE_SHIFT || !is_vouched(pageblock_map, pfn))
@@ -24,6 +26,7 @@ struct page *page_lookup(u64 pfn)
 	return &page_map[pfn];
 }
 
+/* lab 2.3 */
 u64 page_block_pages(const struct page *head)
 {
 	return head->order == ORDER_RUN ? head->nr_pages : 1ull << head->order;
@@ -31,6 +34,7 @@ u64 page_block_pages(const struct page *head)
 
 /* Candidates for the head are the frame rounded down to each order; the first that is a head
  * decides. Another CPU may be naming a slab's pages: inner ones, no heads of what follows them. */
+/* lab 2.3 */
 struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn)
 {
 	for (unsigned order = 0; order <= MAX_ORDER; order++) {
@@ -49,12 +53,14 @@ struct page *page_block_in(struct page *map, const u8 *pageblock, u64 pfn)
 	return NULL;
 }
 
+/* lab 2.3 */
 struct page *page_block_of(u64 pfn)
 {
 	return pfn < PLATFORM_MAX_PA >> PAGE_SHIFT ? page_block_in(page_map, pageblock_map, pfn)
 	                                           : NULL;
 }
 
+/* lab 2.4 */
 u64 page_next_known_in(const u8 *pageblock, u64 pfn, u64 end)
 {
 	const u8 *first = pageblock + (pfn >> PAGEBLOCK_ORDER), *known = NULL;

@@ -90,7 +90,8 @@ static void explain(const char *name, int status)
 		printf("# %s: stopped\n", name);
 }
 
-static void run_one(const struct test *t)
+/* Whether it seems to have passed. */
+static bool run_one(const struct test *t)
 {
 	char name[NAME_LENGTH];
 	pid_t child;
@@ -107,6 +108,7 @@ static void run_one(const struct test *t)
 	}
 	if (waitpid(child, &status, 0) == child)
 		explain(name, status);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /* A machine, and all tests on it; ready: told when it is up. */
@@ -121,7 +123,8 @@ static _Noreturn void run_machine(bool boots, int ready)
 	close(ready);
 	for (const struct test *t = test_next(options->filter, NULL); t != NULL;
 	     t = test_next(options->filter, t))
-		run_one(t);
+		if (!run_one(t) && options->stop)
+			break;
 	fflush(stdout);
 	_exit(0);
 }

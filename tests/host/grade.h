@@ -10,6 +10,7 @@ struct grade_options {
 	unsigned seconds; /* of the processor, after which a test, or the boot, counts as hung */
 	const char *filter;
 	u64 seed, mem;
+	bool stop; /* behind the first test that does not seem to pass */
 };
 
 /* Returns the program's exit status: 0 if all tests ran, whatever became of them; 2 if none could.

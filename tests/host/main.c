@@ -26,7 +26,7 @@ static struct {
 	const char *filter, *slab_debug;
 	u64 seed, mem;
 	u64 grade, seconds; /* grade: a descriptor, NOT_GRADED if none */
-	bool list, init_on_alloc, init_on_free, harden;
+	bool list, stop, init_on_alloc, init_on_free, harden;
 } options = {.mem = MEM_DEFAULT, .grade = NOT_GRADED, .seconds = 10};
 
 static void print_help(const char *program)
@@ -49,6 +49,7 @@ static void print_help(const char *program)
 	    "that\n"
 	    "                    is read there (tests/sign.h)\n"
 	    "  --seconds N       with --grade: after which a test counts as hung (default: 10)\n"
+	    "  --stop            with --grade: no more tests behind the first that fails\n"
 	    "  --quiet           without the memory manager's log\n"
 	    "  --help            this text\n",
 	    program, MEM_MIN / MIB, MEM_DEFAULT / MIB);
@@ -97,6 +98,8 @@ static void read_options(int argc, char **argv)
 			exit(STATUS_PASSED);
 		} else if (strcmp(argv[i], "--list") == 0) {
 			options.list = true;
+		} else if (strcmp(argv[i], "--stop") == 0) {
+			options.stop = true;
 		} else if (strcmp(argv[i], "--init-on-alloc") == 0) {
 			options.init_on_alloc = true;
 		} else if (strcmp(argv[i], "--init-on-free") == 0) {
@@ -145,7 +148,7 @@ int main(int argc, char **argv)
 	if (options.grade != NOT_GRADED)
 		return grade_run(&(struct grade_options){(int)options.grade,
 		                                         (unsigned)options.seconds, options.filter,
-		                                         options.seed, options.mem});
+		                                         options.seed, options.mem, options.stop});
 	host_machine_boot_pc(options.mem);
 	result = test_run_all(options.filter, options.seed);
 	test_totals(&totals);

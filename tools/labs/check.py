@@ -141,7 +141,8 @@ class LabCheck:
         name = "wrong%d" % number
         task = next(t for t in self.lab.tasks if t.id == w.task)
         only = ",".join(p for p in task.tests + task.hidden if not p.startswith("!"))
-        g = self.grade(name, {**self.text, w.file: w.apply(self.text[w.file])}, boot=False, look=False, only=only)
+        g = self.grade(name, {**self.text, w.file: w.apply(self.text[w.file])}, boot=False, look=False, only=only,
+                       stop=True)
         row = g.row(w.task)
         if any("compile" in note for note in g.notes):
             return Result(what, False, "it does not compile: " + "; ".join(g.notes))

@@ -3,8 +3,8 @@
 Everything of the course's tree but the lecturer's files; the lab's own files with stubs where the tasks are; a fresh
 git repository with one commit.
 
-Nothing of what was taken out stands anywhere else. In C files two lines of it in a row count, long enough to tell
-something: single ones are idioms of the code around them. In all others each long line counts that no C file of the
+Nothing of what was taken out stands anywhere else. In C files three lines of it in a row count, or a whole body,
+long enough to tell something: fewer are idioms of the code around them. In all others each long line counts that no C file of the
 tree has. In documentation the code block that holds one is replaced by a sentence; elsewhere it is an error.
 """
 
@@ -27,7 +27,7 @@ LECTURER = (".ci/", ".github/", "labs/", "tests/mutants-equivalent.txt", "tests/
             "tools/labs/marks.py", "tools/labs/check.py", "docs/labs/grading.md", "docs/labs/instructor")
 TARGETS = ("lab", "labs-check", "mutate")  # of the Makefile
 LEAK_LENGTH = 28  # characters: shorter lines are anybody's
-PAIR_LENGTH = 44  # of two lines in a row
+RUN, RUN_LENGTH = 3, 60  # so many lines in a row, with so many characters together
 GONE = "*(This code is yours to write: lab %d.)*"
 
 WORKFLOW = """name: grade
@@ -77,20 +77,28 @@ def makefile(text: str) -> str:
     return text
 
 
+def runs_of(lines: list[str], nr: int) -> list[tuple[str, ...]]:
+    return [tuple(lines[i:i + nr]) for i in range(len(lines) - nr + 1)]
+
+
 @dataclasses.dataclass
 class Secret:
     """What must not stand in the tree."""
     lines: set[str] = dataclasses.field(default_factory=set)
-    pairs: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    runs: set[tuple[str, ...]] = dataclasses.field(default_factory=set)
 
     def add(self, region: list[str]) -> None:
         self.lines |= {line for line in region if len(line) >= LEAK_LENGTH}
-        self.pairs |= {p for p in zip(region, region[1:]) if len(p[0] + p[1]) >= PAIR_LENGTH}
+        nr = min(RUN, len(region))
+        self.runs |= {run for run in runs_of(region, nr) if len("".join(run)) >= RUN_LENGTH}
 
     def in_code(self, text: str) -> list[tuple[int, str]]:
-        """(number, line) of the first of each pair."""
-        lines = [(n, marks.normal(line)) for n, line in enumerate(text.splitlines(), 1) if len(marks.normal(line)) > 1]
-        return [(n, a) for (n, a), (_, b) in zip(lines, lines[1:]) if (a, b) in self.pairs]
+        """(number, line) of the first of each run."""
+        numbered = [(n, marks.normal(line)) for n, line in enumerate(text.splitlines(), 1)
+                    if len(marks.normal(line)) > 1]
+        lines = [line for _, line in numbered]
+        return [numbered[i] for nr in {len(run) for run in self.runs}
+                for i, run in enumerate(runs_of(lines, nr)) if run in self.runs]
 
     def in_text(self, text: str) -> list[tuple[int, str]]:
         return [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1) if marks.normal(line) in self.lines]

@@ -10,6 +10,7 @@ from .build import BuildError, Objects
 from .manifest import Lab
 
 BOOT_SECONDS = 240
+HANG_SECONDS = 10  # of the processor, a test
 
 
 def sources(lab: Lab, folder: str) -> tuple[dict[str, str], list[str]]:
@@ -81,7 +82,7 @@ class Grader:
         return host, kernel, list(dict.fromkeys(wrong))
 
     def grade_files(self, files: dict[str, str], name: str, seed: int, look: bool = True, boot: bool = True,
-                    only: str | None = None, terse: bool = False) -> report.Grade:
+                    only: str | None = None, terse: bool = False, stop: bool = False) -> report.Grade:
         boot = boot and self.lab.boot is not None and self.objects.has_kernel
         try:
             host, kernel, wrong = self.build(files, name, look, boot, terse)
@@ -93,7 +94,8 @@ class Grader:
         except BuildError as e:
             return report.nothing(self.lab, ["it does not compile:"] + str(e).splitlines(), seed)
         pattern = only or self.lab.filter
-        run = judge.run_host(program, pattern, seed, terse=terse)
+        run = judge.run_host(program, pattern, seed, terse=terse, stop=stop,
+                             seconds=HANG_SECONDS)
         os.unlink(program)
         g = report.Grade(self.lab, self.judge_tasks(run), [run.note] if run.note else [], seed)
         if boot:

@@ -115,14 +115,14 @@ def shell(command: list[str], seconds: float, **more) -> tuple[str, bool]:
 
 
 def run_host(program: str, pattern: str, seed: int, seconds: int = 10, mem: str = "64M", total: float = 900,
-             terse: bool = False) -> Run:
+             terse: bool = False, stop: bool = False) -> Run:
     key = secrets.token_bytes(16)
     reader, writer = os.pipe()
     os.write(writer, key.hex().encode())
     os.close(writer)
     try:
         text, ended = shell([program, "--quiet", "--grade", str(reader), "--seconds", str(seconds), "--filter", pattern,
-                             "--seed", str(seed), "--mem", mem], total, pass_fds=[reader],
+                             "--seed", str(seed), "--mem", mem] + (["--stop"] if stop else []), total, pass_fds=[reader],
                             env={**os.environ, **TERSE} if terse else None)
     finally:
         os.close(reader)
