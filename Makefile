@@ -570,7 +570,7 @@ contest: $H/heaps ## score the heap in HEAP=file.c by the formula of the CS:APP 
 # For tools/grade: everything but the files that a lab owns, and how those are compiled and linked.
 comma_list = $(subst $(comma), ,$1)
 grade_host = $(filter-out $(call comma_list,$(OWNED)),$(TESTS_C)) $(call comma_list,$(HIDDEN))
-grade-objects: $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)) $(if $(filter 1,$(BOOT)),$(filter-out $(patsubst %,$K/%.o,$(call comma_list,$(OWNED))),$(KERNEL_OBJ))) grade-commands
+grade-objects: $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)) $(if $(filter 1,$(BOOT)),$(filter-out $(patsubst %,$K/%.o,$(call comma_list,$(OWNED))),$(KERNEL_OBJ)))
 	@true
 grade-commands:
 	$(info host-objects $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)))

@@ -76,12 +76,14 @@ class Objects:
     def __init__(self, tree: str, lab: Lab, build: str, cc: str, boot: bool, make: bool = True):
         self.tree, self.lab = tree, lab
         self.hidden = lab.hidden_files(tree)
-        command = ["make", "--no-print-directory", "-j%d" % (os.cpu_count() or 1), "BUILD=" + build, "CC=" + cc,
-                   "OWNED=" + ",".join(lab.owned), "HIDDEN=" + ",".join(self.hidden), "BOOT=%d" % boot,
-                   "grade-objects" if make else "grade-commands"]
+        command = ["make", "--no-print-directory", "BUILD=" + build, "CC=" + cc, "OWNED=" + ",".join(lab.owned),
+                   "HIDDEN=" + ",".join(self.hidden), "BOOT=%d" % boot]
+        # Called from make, this one would take part in that one's jobs, whose descriptors are closed.
         environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         try:
-            text = run(command, tree, env=environment)
+            if make:
+                run(command + ["-j%d" % (os.cpu_count() or 1), "grade-objects"], tree, env=environment)
+            text = run(command + ["grade-commands"], tree, env=environment)
         except BuildError as e:
             raise BuildError("the tree does not build: %s\n(the command was %s)" % (e, " ".join(command))) from e
         self.plan = read_plan(text)
