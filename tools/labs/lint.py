@@ -20,9 +20,10 @@ PLAIN = re.compile(r"^(\.text(\..*)?|\.data(\..*)?|\.bss(\..*)?|\.rodata(\..*)?|
                    r"\.eh_frame|\.symtab|\.strtab|\.shstrtab|\.group|\.llvm_addrsig|asan_globals|\.init_array(\..*)?|"
                    r"\.fini_array(\..*)?|\.preinit_array|\.ctors.*|\.dtors.*)?$")
 STARTS = re.compile(r"^\.(init_array|fini_array|preinit_array|ctors|dtors)")
-FORBIDDEN = re.compile(r"\b(asm|__asm|__asm__|constructor|__constructor__|destructor|__destructor__|section|__section__|"
-                       r"alias|__alias__|weak|__weak__|ifunc|__ifunc__|naked|__naked__|__builtin_longjmp|"
-                       r"__builtin_setjmp|__builtin_return_address|__builtin_frame_address|incbin)\b[^;]{0,60}")
+SECTION = re.compile(r'\b(?:section|__section__)\s*\(\s*"[^"]*"')
+FORBIDDEN = re.compile(r"\b(?:(?:asm|__asm|__asm__)\b[^;]{0,60}|constructor|__constructor__|destructor|__destructor__|alias|"
+                       r"__alias__|weak|__weak__|ifunc|__ifunc__|naked|__naked__|__builtin_longjmp|__builtin_setjmp|"
+                       r"__builtin_return_address|__builtin_frame_address)\b")
 INCLUDE = re.compile(r'^\s*#\s*(?:include|include_next|embed|import)\b\s*([^\n]*?)\s*(?:/\*.*)?$', re.M)
 
 
@@ -64,11 +65,12 @@ def own_lines(preprocessed: str, path: str) -> str:
 
 
 def text_facts(text: str, preprocessed: str, path: str) -> Facts:
-    mine = re.sub(r'"(?:[^"\\\n]|\\.)*"', lambda m: '""' if "asm" in m.group() else m.group(),
-                  own_lines(preprocessed, path))
-    plain = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text.replace("\\\n", ""), flags=re.S)
+    mine = own_lines(preprocessed, path)
+    special = [m.group() for m in SECTION.finditer(mine)]
+    special += [m.group() for m in FORBIDDEN.finditer(re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', mine))]
+    plain = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text.replace("\\\n", "").replace("%:", "#"), flags=re.S)
     return Facts(includes=[m.group(1) for m in INCLUDE.finditer(plain)],
-                 special=[" ".join(m.group().split()) for m in FORBIDDEN.finditer(re.sub(r'"(?!\.)[^"]*"', '""', mine))])
+                 special=[" ".join(text.split()) for text in special])
 
 
 def allowed_include(name: str) -> bool:
