@@ -22,7 +22,7 @@ from .frames import OPEN
 from .replay import ADDRESSES, Timeline
 
 WEB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "web")
-SCRIPTS = ("data.js", "view.js", "series.js", "map.js", "charts.js", "tables.js", "main.js")
+SCRIPTS = ("data.js", "view.js", "series.js", "map.js", "heat.js", "charts.js", "tables.js", "main.js")
 WORDS = 0xFFFFFFFF
 
 
