@@ -33,7 +33,8 @@
  *       none with another extent
  *   B10 no pageblock byte of an extent vouches for anything
  *
- * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c).
+ * Not here: locks, zones, gfp flags, per-CPU caches (zone.c, cpu_pages.c, page_alloc.c). Events
+ * (mm/event.h) are told what happens to the machine's memory; nothing here depends on them.
  */
 #include "buddy_internal.h"
 #include "event_record.h"

@@ -22,6 +22,9 @@
  *   C3  no block is in a stack twice (it would be counted twice against the metadata)
  *   C4  the slot below the first entry holds the sentinel
  *
+ * While events are recorded (mm/event.h) a context is diverted: the fast ways find its stacks empty
+ * and full, and the slow ways use the real ones, which are `held` then, and record.
+ *
  * Cost: pop and push, 8 to 9 instructions. A trip to the zone moves 16 pages at most, and its work
  * is bounded (BUDDY_BATCH_WORK): no single operation takes long.
  */
