@@ -92,6 +92,25 @@ TEST(event_kernel, all_cpus_write_the_stream)
 	on_all_cpus(EVENT_RING_MIN);
 }
 
+TEST(event_kernel, with_interrupts_off_others_cannot_be_told)
+{
+	const struct event_options options = {.nr_records = EVENT_RING_MIN};
+	u64 flags;
+
+	if (smp_nr_cpus() == 1)
+		return test_skip("one CPU");
+	flags = irq_save();
+	EXPECT_EQ(event_start(&options), -EAGAIN);
+	irq_restore(flags);
+	ASSERT_EQ(event_start(&options), 0);
+	flags = irq_save();
+	EXPECT_EQ(event_stop(), -EAGAIN);
+	irq_restore(flags);
+	EXPECT_EQ(event_stop(), 0);
+	event_release();
+	EXPECT_NULL(mm_check());
+}
+
 /* --- words --- */
 
 TEST(event_kernel, words_that_are_none)

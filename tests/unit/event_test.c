@@ -580,7 +580,46 @@ TEST(event, a_line_about_an_object)
 /* --- interrupts --- */
 
 #if __STDC_HOSTED__
+#include <tests/host/cpus.h>
 #include <tests/host/interrupts.h>
+
+/* On the host no CPU can ask another. Nothing is changed then. */
+TEST(event, other_cpus_that_cannot_be_told)
+{
+	host_machine_borrow(0, 2);
+	EXPECT_EQ(start(EVENT_GROUP_OBJECTS | EVENT_GROUP_PAGES, 64, false), -EAGAIN);
+	EXPECT_EQ(start(EVENT_GROUP_OBJECTS, 64, false), -EAGAIN);
+	EXPECT_EQ(event_mask, 0);
+	EXPECT_FALSE(mm_this(pages)->diverted);
+	EXPECT_EQ(kmem_cache_next(NULL)->number, EVENT_NO_CACHE);
+	pairs(3);
+	EXPECT_EQ(event_stop(), -ENOENT);
+	EXPECT_SOUND(mm_check());
+	host_machine_return();
+}
+
+/* All rings together are a 64th of what is free at most, and a power of two. */
+TEST(event, rings_fit_the_machine)
+{
+	const u64 memory[] = {32 * MIB, 256 * MIB};
+
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++) {
+		struct event_stats s;
+		u64 bytes, free;
+
+		host_machine_borrow(memory[i], 1);
+		free = all_free_pages() << PAGE_SHIFT;
+		EXPECT_EQ(event_start(&(struct event_options){.groups = EVENT_GROUP_VMALLOC}), 0);
+		event_stats(&s);
+		bytes = s.nr_records * sizeof(struct event);
+		EXPECT_TRUE(is_pow2(s.nr_records));
+		EXPECT_TRUE(bytes <= free / 64);
+		EXPECT_TRUE(s.nr_records == EVENT_RING_RECORDS || bytes * 2 > free / 64);
+		EXPECT_EQ(event_stop(), 0);
+		event_release();
+		host_machine_return();
+	}
+}
 
 static void allocate_in_handler(void *arg)
 {
