@@ -576,7 +576,7 @@ grade-commands:
 	$(info host-objects $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)))
 	$(foreach o,$(filter-out kernel/%,$(call comma_list,$(OWNED))),$(info host-compile $o $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)) $(call host_includes,$o)))
 	$(info host-link $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)))
-	$(foreach o,$(call comma_list,$(OWNED)),$(info kernel-compile $o $(CC) $(KERNEL_CFLAGS) $(call kernel_includes,$o)))
+	$(foreach o,$(filter-out labs/%,$(call comma_list,$(OWNED))),$(info kernel-compile $o $(CC) $(KERNEL_CFLAGS) $(call kernel_includes,$o)))
 	$(info kernel-objects $(filter-out $(patsubst %,$K/%.o,$(call comma_list,$(OWNED))),$(KERNEL_OBJ)))
 	$(info kernel-link $(LD) $(LDFLAGS) -T linker.ld)
 	$(info kernel-tools nm=$(NM) nasm=$(NASM) objcopy=$(OBJCOPY) libgcc=$(LIBGCC))
@@ -613,7 +613,7 @@ deps: ## install what is missing for all of the above
 doctor: ## say what is missing and how to get it
 	@tools/deps --check
 
-C_FILES := $(shell find boot kernel lib mm tests -name '*.[ch]' 2>/dev/null)
+C_FILES := $(shell find boot kernel labs lib mm tests -name '*.[ch]' 2>/dev/null)
 format: ## bring the C files into the project's format
 	@clang-format -i $(C_FILES)
 check-format: ## say which C files are not in the project's format

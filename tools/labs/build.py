@@ -75,9 +75,9 @@ class Objects:
 
     def __init__(self, tree: str, lab: Lab, build: str, cc: str, boot: bool, make: bool = True):
         self.tree, self.lab = tree, lab
-        self.hidden = lab.hidden_files(tree)
+        self.tests, boot = lab.test_files(tree), boot and lab.boot is not None
         command = ["make", "--no-print-directory", "BUILD=" + build, "CC=" + cc, "OWNED=" + ",".join(lab.owned),
-                   "HIDDEN=" + ",".join(self.hidden), "BOOT=%d" % boot]
+                   "HIDDEN=" + ",".join(self.tests), "BOOT=%d" % boot]
         # Called from make, this one would take part in that one's jobs, whose descriptors are closed.
         environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         try:
@@ -92,16 +92,19 @@ class Objects:
 
     # --- a submission's files: {owned path: where its text is} ---
 
+    def command(self, which: str, owned: str) -> list[str]:
+        return self.plan.host_compile[owned] + self.lab.flags if which == "host" else self.plan.kernel_compile[owned]
+
     def compile(self, which: str, owned: str, source: str, out: str, quiet: bool = False) -> str:
         """Returns the object. Its __FILE__ and its quoted includes are those of the place where it belongs."""
-        command = (self.plan.host_compile if which == "host" else self.plan.kernel_compile)[owned]
+        command = self.command(which, owned)
         os.makedirs(os.path.dirname(out), exist_ok=True)
         run(command + ["-iquote", os.path.dirname(owned), "-ffile-prefix-map=%s=%s" % (source, owned)] +
             (["-w", "-g0"] if quiet else []) + ["-c", "-o", out, source], self.tree)
         return out
 
     def facts(self, which: str, owned: str, source: str, obj: str) -> lint.Facts:
-        command = (self.plan.host_compile if which == "host" else self.plan.kernel_compile)[owned]
+        command = self.command(which, owned)
         preprocessed = run(command + ["-w", "-E", "-iquote", os.path.dirname(owned), source], self.tree)
         facts = lint.object_facts(obj, self.plan.tools["nm"])
         with open(source, encoding="utf-8", errors="replace") as f:

@@ -95,9 +95,7 @@ class LabCheck:
         try:
             for owned in self.lab.owned:
                 for which in self.objects.kinds(owned):
-                    command = (self.objects.plan.host_compile if which == "host"
-                               else self.objects.plan.kernel_compile)[owned]
-                    run(command + ["-Werror", "-iquote", os.path.dirname(owned), "-c", "-o",
+                    run(self.objects.command(which, owned) + ["-Werror", "-iquote", os.path.dirname(owned), "-c", "-o",
                                    os.path.join(self.scratch, "quiet-%s.o" % which), os.path.join(folder, owned)],
                         self.tree)
         except BuildError as e:

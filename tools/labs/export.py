@@ -67,7 +67,7 @@ def files_of(tree: str) -> list[str]:
 def is_exported(path: str, lab: Lab) -> bool:
     if re.match(r"docs/labs/\d", path):
         return path == lab.handout or not re.match(r"docs/labs/%d\D" % lab.number, path)
-    return not path.startswith(LECTURER)
+    return path in lab.owned or path.startswith(lab.folder + "/tests/") or not path.startswith(LECTURER)
 
 
 def makefile(text: str) -> str:
@@ -115,7 +115,7 @@ def manifest_text(lab: Lab, facts: dict) -> str:
     """lab.json without the hidden tests, and with what the reference names."""
     tasks = [{k: v for k, v in dataclasses.asdict(t).items() if k != "hidden"} for t in lab.tasks]
     text = {"number": lab.number, "title": lab.title, "handout": lab.handout, "owned": lab.owned, "tasks": tasks,
-            "boot": dataclasses.asdict(lab.boot) if lab.boot else None, "floor": lab.floor, "allow": lab.allow,
+            "boot": dataclasses.asdict(lab.boot) if lab.boot else None, "floor": lab.floor, "allow": lab.allow, "flags": lab.flags,
             "facts": facts}
     return json.dumps(text, indent=1, ensure_ascii=False) + "\n"
 

@@ -6,6 +6,9 @@
 
 A task's tests are patterns of names as the test programs take them: suite.name, suite, * and ?. Those of hidden tests
 stand in "hidden", which no export contains. A pattern with ! in front takes tests out again.
+
+Tests that are the lab's alone stand in its folder: labs/N-name/tests/*.c, which students have, and hidden/*.c. "flags"
+are the host compiler's, for the owned files besides those of the tree.
 """
 
 import fnmatch
@@ -57,6 +60,7 @@ class Lab:
     floor: int = 0
     facts: dict | None = None  # of an exported lab: what the reference names (tools/labs/lint.py)
     allow: list[str] = field(default_factory=list)  # symbols besides
+    flags: list[str] = field(default_factory=list)
 
     @property
     def points(self) -> int:
@@ -71,8 +75,10 @@ class Lab:
     def name(self) -> str:
         return "lab %d: %s" % (self.number, self.title)
 
-    def hidden_files(self, tree: str) -> list[str]:
-        return sorted(os.path.relpath(p, tree) for p in glob.glob(os.path.join(tree, self.folder, "hidden", "*.c")))
+    def test_files(self, tree: str) -> list[str]:
+        """The lab's own: all that there are in this tree."""
+        return sorted(os.path.relpath(p, tree) for where in ("tests", "hidden")
+                      for p in glob.glob(os.path.join(tree, self.folder, where, "*.c")))
 
 
 def matches(name: str, pattern: str) -> bool:
