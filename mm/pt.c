@@ -54,6 +54,7 @@ static u64 to_end(u64 va, unsigned level)
 
 /* The table of that level on the way to va, made when there is none, and whether it was. 0,
  * -ENOMEM, or -EEXIST when a leaf is in the way. */
+/* lab 7.1 */
 static int make_way(struct page_tables *pt, u64 va, unsigned level, u64 **table, bool *is_new)
 {
 	u64 *at = phys_to_virt(pt->root_pa);
@@ -88,6 +89,7 @@ u64 *pt_entry(struct page_tables *pt, u64 va, unsigned level)
 }
 
 /* The entry at which the way to va ends: a leaf, or one that is not present; and its level. */
+/* lab 7.1 */
 static u64 *end_of_way(const struct page_tables *pt, u64 va, unsigned *level)
 {
 	u64 *table = phys_to_virt(pt->root_pa);
@@ -137,6 +139,7 @@ static void fill_leaves(u64 *entry, u64 nr, u64 leaf, u64 span)
 }
 
 /* The largest leaf that fits, up to this level. A page always does. */
+/* lab 7.1 */
 static unsigned largest_leaf(unsigned level, u64 va, u64 pa, u64 length)
 {
 	while (!is_aligned(va | pa, pagetable_span(level)) || length < pagetable_span(level))
@@ -152,6 +155,7 @@ static int undo(struct page_tables *pt, u64 va, u64 done, int error)
 	return error;
 }
 
+/* lab 7.1 */
 int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits)
 {
 	unsigned max_level = length < pagetable_span(1) ? 0 : pt->max_leaf_level;
@@ -182,6 +186,7 @@ int pt_map(struct page_tables *pt, u64 va, u64 pa, u64 length, u64 bits)
 	return 0;
 }
 
+/* lab 7.1 */
 int pt_map_pages(struct page_tables *pt, u64 va, struct page *const pages[], size_t n, u64 bits)
 {
 	size_t done = 0;
@@ -209,6 +214,7 @@ int pt_map_pages(struct page_tables *pt, u64 va, struct page *const pages[], siz
 /* --- split --- */
 
 /* The leaf becomes a table of 512 that say the same. */
+/* lab 7.3 */
 static int split_leaf(struct page_tables *pt, u64 *entry, unsigned level)
 {
 	u64 pa = pt->new_table(), span = pagetable_span(level - 1), leaf = *entry, *table;
@@ -224,6 +230,7 @@ static int split_leaf(struct page_tables *pt, u64 *entry, unsigned level)
 }
 
 /* No leaf lies on both sides of va. */
+/* lab 7.3 */
 static int split_at(struct page_tables *pt, u64 va)
 {
 	for (;;) {
@@ -251,6 +258,7 @@ static int split_ends(struct page_tables *pt, u64 va, u64 length)
 /* --- unmap, protect --- */
 
 /* Takes n pages' entries out of a table of level 0; returns how many were there. */
+/* lab 7.2 */
 static u64 clear_pages(u64 *entry, u64 va, u64 n, pt_leaf_fn gone, void *context)
 {
 	u64 nr = 0;
@@ -269,6 +277,7 @@ static u64 clear_pages(u64 *entry, u64 va, u64 n, pt_leaf_fn gone, void *context
 }
 
 /* One entry above level 0, where the way to va ends; returns its span if it was a leaf. */
+/* lab 7.2 */
 static u64 clear_large(u64 *entry, u64 va, unsigned level, pt_leaf_fn gone, void *context)
 {
 	u64 old = *entry;
@@ -281,6 +290,7 @@ static u64 clear_large(u64 *entry, u64 va, unsigned level, pt_leaf_fn gone, void
 	return pagetable_span(level);
 }
 
+/* lab 7.2 */
 u64 pt_clear(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *context)
 {
 	u64 sum = 0;
@@ -304,6 +314,7 @@ u64 pt_clear(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *
 	return sum;
 }
 
+/* lab 7.2 */
 int pt_unmap(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *context,
              u64 *mapped)
 {
@@ -320,6 +331,7 @@ int pt_unmap(struct page_tables *pt, u64 va, u64 length, pt_leaf_fn gone, void *
 	return 0;
 }
 
+/* lab 7.3 */
 static bool is_mapped(const struct page_tables *pt, u64 va, u64 length)
 {
 	for (u64 left = length, step; left > 0; va += step, left -= step) {
@@ -334,6 +346,7 @@ static bool is_mapped(const struct page_tables *pt, u64 va, u64 length)
 	return true;
 }
 
+/* lab 7.3 */
 int pt_protect(struct page_tables *pt, u64 va, u64 length, u64 bits)
 {
 	int error;
@@ -354,6 +367,7 @@ int pt_protect(struct page_tables *pt, u64 va, u64 length, u64 bits)
 
 /* --- looking --- */
 
+/* lab 7.1 */
 bool pt_find(const struct page_tables *pt, u64 va, u64 *entry, unsigned *level)
 {
 	if (!is_canonical(va))
@@ -362,6 +376,7 @@ bool pt_find(const struct page_tables *pt, u64 va, u64 *entry, unsigned *level)
 	return *entry & PTE_PRESENT;
 }
 
+/* lab 7.1 */
 bool pt_translate(const struct page_tables *pt, u64 va, u64 *pa)
 {
 	unsigned level;
@@ -414,6 +429,7 @@ void pt_walk_tables(const struct page_tables *pt, pt_table_fn fn, void *context)
 /* --- empty tables --- */
 
 /* Those below the table, on the way to [va, va + length), which lies in its span. */
+/* lab 7.2 */
 static u64 prune_below(u64 *table, unsigned level, u64 va, u64 length, u64 chain)
 {
 	for (u64 left = length, step; left > 0; va += step, left -= step) {
@@ -441,6 +457,7 @@ u64 pt_prune(struct page_tables *pt, u64 va, u64 length, u64 chain)
 	return prune_below(phys_to_virt(pt->root_pa), PAGETABLE_ROOT_LEVEL, va, length, chain);
 }
 
+/* lab 7.2 */
 u64 pt_free_tables(struct page_tables *pt, u64 chain)
 {
 	u64 nr = 0;

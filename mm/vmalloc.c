@@ -85,6 +85,7 @@ static void addresses_free(const struct vm_area *a)
 }
 
 /* Addresses for so many bytes, with nothing mapped there. */
+/* lab 7.4 */
 static struct vm_area *area_create(u64 bytes, bool aligned, enum area_kind kind, gfp_t gfp, u32 tag)
 {
 	struct vm_area *a = slab_alloc(area_cache, gfp, tag);
@@ -133,6 +134,7 @@ static u64 area_publish_locked(struct vm_area *a)
 
 /* Its leaves are gone. Its addresses wait; true when too many do. The area may be gone when the
  * lock is. */
+/* lab 7.4 */
 static bool area_retire_locked(struct vm_area *a)
 {
 	list_push_back(&waiting, &a->link);
@@ -226,6 +228,7 @@ static struct page *block_alloc(gfp_t gfp, unsigned *order)
 }
 
 /* So many pages in blocks, chained in the order of their addresses to be; NULL: memory is short. */
+/* lab 7.4 */
 static struct page *blocks_alloc(u64 nr_pages, gfp_t gfp)
 {
 	struct page *first = NULL, **link = &first;
@@ -304,6 +307,7 @@ static u64 prune_locked(const struct list *taken, u64 start, u64 end)
 }
 
 /* The waiting areas move to `taken`; none: false. */
+/* lab 7.4 */
 static bool take_waiting(struct list *taken, u64 *start, u64 *end, u64 *chain)
 {
 	u64 irq = spin_lock_irq(&area_lock);
@@ -323,6 +327,7 @@ static bool take_waiting(struct list *taken, u64 *start, u64 *end, u64 *chain)
 	return any;
 }
 
+/* lab 7.4 */
 bool vmalloc_purge(void)
 {
 	struct list taken;
@@ -366,6 +371,7 @@ static void *publish_or_retire(struct vm_area *a, int error, u64 irq, gfp_t gfp)
 	return likely(error == 0) ? p : NULL;
 }
 
+/* lab 7.4 */
 static void *alloc_small(u64 bytes, gfp_t gfp, gfp_t inner, u32 tag)
 {
 	struct vm_area *a = area_create(bytes, false, AREA_PAGES, inner, tag);
@@ -388,6 +394,7 @@ static void *alloc_small(u64 bytes, gfp_t gfp, gfp_t inner, u32 tag)
 	return p;
 }
 
+/* lab 7.4 */
 static __noinline void *alloc_large(u64 bytes, gfp_t gfp, gfp_t inner, u32 tag)
 {
 	struct vm_area *a = area_create(bytes, true, AREA_PAGES, inner, tag);
@@ -399,6 +406,7 @@ static __noinline void *alloc_large(u64 bytes, gfp_t gfp, gfp_t inner, u32 tag)
 	return publish_or_retire(a, filled ? 0 : -ENOMEM, spin_lock_irq(&area_lock), inner);
 }
 
+/* lab 7.4 */
 void *vmalloc_tag(u64 size, gfp_t gfp, u32 tag)
 {
 	gfp_t inner = gfp & ~(__GFP_ZERO | __GFP_DMA | __GFP_DMA32);
@@ -417,6 +425,7 @@ void *vmalloc_tag(u64 size, gfp_t gfp, u32 tag)
 }
 
 /* What is wrong with freeing this address as such a kind. Called when no area has it. */
+/* lab 7.4 */
 static _Noreturn __cold void wrong_free(const char *who, const void *p)
 {
 	const char *fault = is_vmalloc_addr(p) ? "not the start of an area" : "not a vmalloc area";
@@ -477,6 +486,7 @@ static __noinline void record_free(const struct vm_area *a)
 	event_bytes(EVENT_VFREE, area_start(a), a->bytes, EVENT_NO_CACHE, tag);
 }
 
+/* lab 7.4 */
 static void area_free(const char *who, const void *p, enum area_kind kind)
 {
 	struct page *blocks = NULL;
