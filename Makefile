@@ -174,7 +174,7 @@ INCLUDE_tests := $(INCLUDE_kernel)
 INCLUDE_labs := $(INCLUDE_kernel)
 kernel_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) kernel/include)
 host_includes = $(addprefix -I,$(INCLUDE_$(call layer,$1)) tests/host/include \
-		$(if $(filter kernel/% tests/host/heaps_main.c tests/host/events_main.c,$1),kernel/include)) \
+		$(if $(filter kernel/% labs/% tests/host/heaps_main.c tests/host/events_main.c,$1),kernel/include)) \
 	$(if $(filter tests/host/%,$1),,$(addprefix -include ,$(wildcard tests/host/include/rename.h)))
 
 # --- Sources ---
@@ -574,7 +574,7 @@ grade-objects: $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)) $(if $(filter 1
 	@true
 grade-commands:
 	$(info host-objects $(patsubst %,$H/$(HOSTCC_NAME)/%.o,$(grade_host)))
-	$(foreach o,$(filter-out kernel/%,$(call comma_list,$(OWNED))),$(info host-compile $o $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)) $(call host_includes,$o)))
+	$(foreach o,$(call comma_list,$(OWNED)),$(info host-compile $o $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)) $(call host_includes,$o)))
 	$(info host-link $(HOSTCC) $(FLAGS_$(HOSTCC_NAME)))
 	$(foreach o,$(filter-out labs/%,$(call comma_list,$(OWNED))),$(info kernel-compile $o $(CC) $(KERNEL_CFLAGS) $(call kernel_includes,$o)))
 	$(info kernel-objects $(filter-out $(patsubst %,$K/%.o,$(call comma_list,$(OWNED))),$(KERNEL_OBJ)))

@@ -23,6 +23,7 @@ struct waiter {
 /* Sleeps as a member of the list. Called and returns with the lock held. The record is the
  * caller's, because compilers warn of a local one that may stay listed (M2 says that it does not).
  */
+/* lab 6.2 */
 static __noinline void sleep_as(struct waiter *w, struct spinlock *lock, struct list *waiters,
                                 u64 *flags)
 {
@@ -37,6 +38,7 @@ static __noinline void sleep_as(struct waiter *w, struct spinlock *lock, struct 
 }
 
 /* Takes the longest waiter off, and wakes it; NULL: there is none. The lock is held. */
+/* lab 6.2 */
 static struct thread *wake_first(struct list *waiters)
 {
 	struct waiter *w;
@@ -59,6 +61,7 @@ void mutex_init(struct mutex *m, const char *name)
 	list_init(&m->waiters);
 }
 
+/* lab 6.2 */
 bool mutex_try_lock(struct mutex *m)
 {
 	u64 flags = spin_lock_irq(&m->lock);
@@ -70,6 +73,7 @@ bool mutex_try_lock(struct mutex *m)
 	return taken;
 }
 
+/* lab 6.2 */
 void mutex_lock(struct mutex *m)
 {
 	struct thread *self = thread_self();
@@ -88,6 +92,7 @@ void mutex_lock(struct mutex *m)
 	spin_unlock_irq(&m->lock, flags);
 }
 
+/* lab 6.2 */
 void mutex_unlock(struct mutex *m)
 {
 	u64 flags = spin_lock_irq(&m->lock);

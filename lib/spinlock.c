@@ -38,6 +38,7 @@ bool spin_is_held(const struct spinlock *l)
 	return __atomic_load_n(&l->holder, __ATOMIC_RELAXED) == cpu_id() + 1;
 }
 
+/* lab 6.1 */
 static __noinline void wait_for(struct spinlock *l, u32 ticket)
 {
 	if (unlikely(spin_is_held(l)))
@@ -47,6 +48,7 @@ static __noinline void wait_for(struct spinlock *l, u32 ticket)
 		cpu_relax();
 }
 
+/* lab 6.1 */
 void spin_lock(struct spinlock *l)
 {
 	u32 ticket;
@@ -59,6 +61,7 @@ void spin_lock(struct spinlock *l)
 	lock_check_taken(l);
 }
 
+/* lab 6.1 */
 bool spin_try_lock(struct spinlock *l)
 {
 	u32 serving = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE), ticket = serving;
@@ -72,12 +75,14 @@ bool spin_try_lock(struct spinlock *l)
 	return true;
 }
 
+/* lab 6.1 */
 bool spin_is_locked(const struct spinlock *l)
 {
 	return __atomic_load_n(&l->next, __ATOMIC_RELAXED) !=
 	       __atomic_load_n(&l->serving, __ATOMIC_RELAXED);
 }
 
+/* lab 6.1 */
 void spin_unlock(struct spinlock *l)
 {
 	u32 serving = __atomic_load_n(&l->serving, __ATOMIC_RELAXED);

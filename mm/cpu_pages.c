@@ -86,6 +86,7 @@ static __always_inline struct page_stack *stacks_of_zone(struct cpu_pages *cpu, 
 }
 
 /* Gives the n coldest blocks back, or as many of them as one trip does. Interrupts off. */
+/* lab 6.3 */
 static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned order, unsigned n,
                                   bool recorded)
 {
@@ -100,6 +101,7 @@ static __always_inline void spill(struct page_stack *s, struct zone *z, unsigned
 
 /* How many blocks a refill takes: what all others may take too, since what stays on the stack is
  * anybody's; or else the one that this request alone may have. */
+/* lab 6.3 */
 static __always_inline unsigned refill_size(const struct zone *z, gfp_t gfp, unsigned order)
 {
 	const gfp_t ordinary = gfp & ~(__GFP_HIGH | __GFP_MEMALLOC);
@@ -114,6 +116,7 @@ static __always_inline unsigned refill_size(const struct zone *z, gfp_t gfp, uns
 }
 
 /* After a pop that failed. Interrupts off. Anything but the sentinel on top is why it did. */
+/* lab 6.3 */
 static __always_inline struct page *refill_and_pop(struct page_stack *s, struct zone *z, gfp_t gfp,
                                                    unsigned order, bool recorded)
 {
@@ -136,6 +139,7 @@ static __always_inline struct page *refill_and_pop(struct page_stack *s, struct 
 	return page_stack_pop(s, order);
 }
 
+/* lab 6.3 */
 struct page *cpu_pages_alloc(struct zone *z, gfp_t gfp, unsigned order)
 {
 	u64 flags = irq_save();
@@ -191,6 +195,7 @@ struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order)
 }
 
 /* Interrupts off. */
+/* lab 6.3 */
 static __always_inline void free_to(struct cpu_pages *cpu, struct page_stack *s, struct page *page,
                                     unsigned order, bool recorded)
 {
@@ -245,6 +250,7 @@ size_t cpu_pages_pop_many(size_t n, struct page *pages[])
 }
 
 /* Interrupts off. */
+/* lab 6.3 */
 static void drain(struct cpu_pages *cpu)
 {
 	for (unsigned id = 0; id < MAX_ZONES; id++) {
@@ -257,6 +263,7 @@ static void drain(struct cpu_pages *cpu)
 	}
 }
 
+/* lab 6.3 */
 void drain_cpu_pages(void)
 {
 	u64 flags = irq_save(), id = mm_this(id);

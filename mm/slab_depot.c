@@ -131,6 +131,7 @@ void cpu_objects_destroy(struct kmem_cache *c)
 	c->capacity = 0;
 }
 
+/* lab 6.4 */
 static void load_spare(struct kmem_cache *c, struct cpu_objects *o)
 {
 	struct magazine *m = o->loaded;
@@ -144,6 +145,7 @@ static void load_spare(struct kmem_cache *c, struct cpu_objects *o)
 /* --- trips --- */
 
 /* Interrupts off. False: none, and no memory for one. */
+/* lab 6.4 */
 static bool has_magazine(struct kmem_cache *c, struct cpu_objects *o)
 {
 	struct magazine *m;
@@ -181,6 +183,7 @@ static __noinline void shuffle(const struct kmem_cache *c, struct cpu_objects *o
 	}
 }
 
+/* lab 6.4 */
 bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 {
 	struct magazine *full, *surplus = NULL;
@@ -218,6 +221,7 @@ bool cpu_objects_refill(struct kmem_cache *c, struct cpu_objects *o)
 }
 
 /* Both magazines are full. */
+/* lab 6.4 */
 static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *surplus)
 {
 	struct magazine *empty = NULL;
@@ -245,6 +249,7 @@ static void send_away(struct kmem_cache *c, struct cpu_objects *o, struct list *
 	load_spare(c, o);
 }
 
+/* lab 6.4 */
 bool cpu_objects_make_room(struct kmem_cache *c, struct cpu_objects *o, struct list *surplus)
 {
 	if (!has_magazine(c, o))
@@ -344,6 +349,7 @@ void depot_give_back(struct kmem_cache *c)
 	slab_release(c, &surplus);
 }
 
+/* lab 6.4 */
 void magazine_flush(struct kmem_cache *c, bool all_cpus)
 {
 	(void)quarantine_drain(c);

@@ -108,7 +108,8 @@ def name_unused(text: str) -> str:
 
 
 def without_comments(text: str) -> str:
-    return re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.S)
+    """Nor strings: what only they name is not used."""
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"', " ", text, flags=re.S)
 
 
 def starter(text: str, lab: int) -> str:
