@@ -186,7 +186,7 @@ class Manifests(unittest.TestCase):
                     for r in marks.regions(f.read()):
                         if r.lab == lab.number and not r.is_helper:
                             found.setdefault(r.task, []).append(r.name)
-            self.assertEqual({t.id: sorted(t.functions) for t in lab.tasks}, {t: sorted(n) for t, n in found.items()})
+            self.assertEqual({t.id: sorted(t.functions) for t in lab.tasks if t.functions}, {t: sorted(n) for t, n in found.items()})
 
     def test_points_are_a_hundred(self):
         for lab in read_labs(TREE).values():
