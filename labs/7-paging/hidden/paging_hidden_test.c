@@ -4,7 +4,9 @@
  *
  * The tables are this file's: a test that fails leaves none behind.
  */
+#include <lib/format.h>
 #include <lib/string.h>
+#include <mm/inject.h>
 #include <mm/mm.h>
 #include <mm/pt.h>
 
@@ -398,4 +400,36 @@ TEST(lab7_areas, addresses_are_not_given_out_while_they_wait)
 	EXPECT_PANIC("vfree: double free", vfree(gone[below(ARRAY_SIZE(gone))]));
 	EXPECT_TRUE(vmalloc_purge());
 	EXPECT_PANIC("vfree: not the start of an area", vfree(gone[0]));
+}
+
+/* From the n-th block on there is none: for the area's pages, or for its tables. */
+static void fail_after(unsigned n)
+{
+	char text[32], why[INJECT_WHY_MAX];
+	struct inject_rule rule;
+
+	format_buf(text, sizeof(text), "after=%u", n);
+	ASSERT_EQ(inject_parse(INJECT_PAGES, text, &rule, why), 0);
+	ASSERT_EQ(inject_set(INJECT_PAGES, &rule), 0);
+}
+
+/* The framework counts what is in use before and after. */
+TEST(lab7_areas, without_memory_all_goes_back)
+{
+	static const u64 sizes[] = {20 * PAGE_SIZE, 150 * PAGE_SIZE, 3 * MIB};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct area a = {NULL, sizes[i]};
+
+		for (unsigned n = 0; a.p == NULL && n < 400; n++) {
+			(void)vmalloc_purge();
+			fail_after(n);
+			a.p = vmalloc_tag(a.bytes, GFP_KERNEL | __GFP_NOWARN, ALLOC_TAG());
+			ASSERT_EQ(inject_set(INJECT_PAGES, NULL), 0);
+			ASSERT_SOUND(vmalloc_check());
+		}
+		ASSERT_NOT_NULL(a.p);
+		expect_area(&a);
+		vfree(a.p);
+	}
 }
