@@ -125,7 +125,7 @@ def starter(text: str, lab: int) -> str:
         else:
             out.append(unmarked(text[last:r.body], lab) + stub(text, r))
         last = r.end
-    text = "".join(out) + unmarked(text[last:], lab)
+    text = re.sub(r"\n{3,}", "\n\n", "".join(out) + unmarked(text[last:], lab))  # where helpers stood
     includes = list(re.finditer(r"^#include .*\n", text, re.M))
     place = includes[-1].end() if includes else 0
     return name_unused(text[:place] + "#include <lib/lab.h>\n" + text[place:])
