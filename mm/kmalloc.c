@@ -75,6 +75,7 @@ static void large_set_bytes(struct page *head, size_t size)
 		large_mark(head);
 }
 
+/* lab 5.2 */
 static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 {
 	const u32 nr_pages = (u32)div_round_up(size, PAGE_SIZE);
@@ -108,6 +109,7 @@ static size_t large_size(const struct page *head)
 }
 
 /* The head of the large run that starts at the address, or NULL. Any address. */
+/* lab 5.2 */
 static struct page *large_of(const void *p)
 {
 	struct page *head = is_direct_map(p) ? page_lookup(virt_to_phys(p) >> PAGE_SHIFT) : NULL;
@@ -118,6 +120,7 @@ static struct page *large_of(const void *p)
 }
 
 /* Only one of two racing frees turns the type. */
+/* lab 5.2 */
 static __noinline void free_large(const void *p)
 {
 	struct page *head = large_of(p);
@@ -272,6 +275,7 @@ void *kmalloc_node_tag(size_t size, gfp_t gfp, unsigned node, u32 tag)
 	    size);
 }
 
+/* lab 5.5 */
 void *kmalloc_array_tag(size_t n, size_t size, gfp_t gfp, u32 tag)
 {
 	size_t bytes;
@@ -286,6 +290,7 @@ static bool is_nothing(const void *p)
 	return p == NULL || p == ZERO_SIZE_PTR;
 }
 
+/* lab 5.3 */
 static __noinline void kfree_slowly(const void *p)
 {
 	if (is_nothing(p))
@@ -298,6 +303,7 @@ static __noinline void kfree_slowly(const void *p)
 		free_large(p);
 }
 
+/* lab 5.3 */
 __mm_fast void kfree(const void *p)
 {
 	if (unlikely(!free_fast(NULL, true, (void *)p)))
@@ -354,6 +360,7 @@ static __always_inline size_t usable_size(const char *who, const char *freed, co
 	return likely(find_users(p, &s, &tag, &size)) ? size : usable_size_slowly(who, freed, p);
 }
 
+/* lab 5.3 */
 size_t ksize(const void *p)
 {
 	size_t size = usable_size("ksize", "freed object", p);
@@ -362,6 +369,7 @@ size_t ksize(const void *p)
 	return size;
 }
 
+/* lab 5.3 */
 void kfree_sensitive(const void *p)
 {
 	size_t size = usable_size("kfree", "double free", p);
@@ -376,6 +384,7 @@ void kfree_sensitive(const void *p)
 
 /* size <= old. A new size that the same class, or the same number of pages, would serve stays where
  * it is. */
+/* lab 5.4 */
 static bool fits_in_place(const void *p, size_t old, size_t size)
 {
 	struct slab *s = slab_of(p);
@@ -408,6 +417,7 @@ static void *narrow_in_place(void *p, size_t room, size_t size)
 	return p;
 }
 
+/* lab 5.4 */
 static __noinline void *krealloc_slowly(const void *p, size_t size, gfp_t gfp, u32 tag)
 {
 	size_t old = usable_size("krealloc", "freed object", p);
@@ -429,6 +439,7 @@ static __noinline void *krealloc_slowly(const void *p, size_t size, gfp_t gfp, u
 
 /* An object that grows into another class. Two fast ways, of which nothing is carried across the
  * copying between them. */
+/* lab 5.4 */
 __mm_fast void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
 {
 	struct kmem_cache *c;
@@ -456,11 +467,13 @@ __mm_fast void *krealloc_tag(const void *p, size_t size, gfp_t gfp, u32 tag)
 	return fresh;
 }
 
+/* lab 5.5 */
 char *kstrdup_tag(const char *s, gfp_t gfp, u32 tag)
 {
 	return s ? kmemdup_tag(s, strlen(s) + 1, gfp | __GFP_DATA, tag) : NULL;
 }
 
+/* lab 5.5 */
 void *kmemdup_tag(const void *src, size_t size, gfp_t gfp, u32 tag)
 {
 	void *copy;

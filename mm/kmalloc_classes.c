@@ -39,6 +39,7 @@ u32 kmalloc_nr_copies __ro_after_init, kmalloc_copy_hash __ro_after_init;
 size_t kmalloc_plain_classes;
 
 /* Class 0 … 3: 16 … 64. Then each doubling (2^n, 2^(n+1)] in quarters. */
+/* lab 5.1 */
 static unsigned class_of(size_t size)
 {
 	unsigned n;
@@ -49,6 +50,7 @@ static unsigned class_of(size_t size)
 	return 4 + (n - 6) * 4 + (unsigned)((size - 1) >> (n - 2) & 3);
 }
 
+/* lab 5.1 */
 static size_t class_size(unsigned class)
 {
 	unsigned doubling = class / 4, quarter = class % 4;
@@ -57,6 +59,7 @@ static size_t class_size(unsigned class)
 }
 
 /* Powers of two to themselves, up to a page; others as far as their size allows. */
+/* lab 5.1 */
 static size_t class_align(unsigned class)
 {
 	size_t lowest = 1ul << lowest_bit(class_size(class));
@@ -64,6 +67,7 @@ static size_t class_align(unsigned class)
 	return lowest < PAGE_SIZE ? lowest : PAGE_SIZE;
 }
 
+/* lab 5.1 */
 size_t kmalloc_class_size(size_t size)
 {
 	if (size == 0)

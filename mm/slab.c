@@ -78,6 +78,7 @@ static __always_inline void unlist_slab(struct kmem_cache *c, struct slab *s)
 }
 
 /* It has as many free objects as the next list wants. */
+/* lab 4.3 */
 static __noinline void relist_slab(struct kmem_cache *c, struct slab *s)
 {
 	unlist_slab(c, s);
@@ -96,6 +97,7 @@ static _Noreturn __cold void bad_free_bit(const struct kmem_cache *c, struct sla
 }
 
 /* The slab has n free objects at least. */
+/* lab 4.2 */
 static void take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine_slot *to, u32 n)
 {
 	const struct magazine_slot *end = to + n;
@@ -150,6 +152,7 @@ static __noinline void take_randomly(struct kmem_cache *c, struct slab *s, struc
 }
 
 /* Up to n objects of one slab, which has some; returns how many. */
+/* lab 4.2 */
 static __always_inline u32 take_part(struct kmem_cache *c, struct slab *s,
                                      struct magazine_slot slots[], u32 n)
 {
@@ -177,6 +180,7 @@ struct magazine_slot slab_take_one_locked(struct kmem_cache *c, struct slab *s)
 	return slot;
 }
 
+/* lab 4.2 */
 u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 {
 	u32 taken = 0;
@@ -198,6 +202,7 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 }
 
 /* Kept short, for this is what a free costs beyond its fast way. */
+/* lab 4.3 */
 static __always_inline void put_objects(struct kmem_cache *c, const struct magazine_slot slots[],
                                         u32 n, bool one_word)
 {
@@ -219,6 +224,7 @@ static __always_inline void put_objects(struct kmem_cache *c, const struct magaz
 	}
 }
 
+/* lab 4.3 */
 void slab_put_locked(struct kmem_cache *c, const struct magazine_slot slots[], u32 n)
 {
 	spin_assert_held(&c->lock);
@@ -240,6 +246,7 @@ static void take_empty_locked(struct kmem_cache *c, struct list *surplus)
 	list_push_back(surplus, &s->link);
 }
 
+/* lab 4.3 */
 void slab_trim_locked(struct kmem_cache *c, u32 nr_put, struct list *surplus)
 {
 	enum { KEPT = 1, KEPT_SHARE = 64 };
@@ -385,6 +392,7 @@ static __noinline void record_slab(enum event_kind kind, const struct kmem_cache
 }
 
 /* Makes a slab of these pages. False: no memory for its record, or no pages. */
+/* lab 4.4 */
 static bool grow_with(struct kmem_cache *c, gfp_t gfp, struct page *head)
 {
 	struct slab *s;
@@ -421,6 +429,7 @@ u64 slab_nr_released(void)
 	return __atomic_load_n(&nr_released, __ATOMIC_RELAXED);
 }
 
+/* lab 4.4 */
 bool slab_grow(struct kmem_cache *c, gfp_t gfp)
 {
 	return grow_with(c, gfp, pages_alloc(c, gfp));
@@ -435,6 +444,7 @@ bool slab_grow_on(struct kmem_cache *c, gfp_t gfp, unsigned *node)
 	return grow_with(c, gfp, head);
 }
 
+/* lab 4.4 */
 u64 slab_release(struct kmem_cache *c, struct list *surplus)
 {
 	u64 pages = 0;

@@ -13,6 +13,7 @@
  */
 #include "slab_internal.h"
 
+/* lab 4.1 */
 static u32 bits_offset(u32 nr_objects, u32 nr_slots)
 {
 	if (nr_objects <= 64)
@@ -20,6 +21,7 @@ static u32 bits_offset(u32 nr_objects, u32 nr_slots)
 	return (u32)align_up(sizeof(struct slab) + nr_slots * sizeof(u16), sizeof(u64));
 }
 
+/* lab 4.1 */
 static u32 record_bytes(u32 nr_objects, u32 nr_slots)
 {
 	if (nr_objects <= 64)
@@ -28,6 +30,7 @@ static u32 record_bytes(u32 nr_objects, u32 nr_slots)
 }
 
 /* Cuts nr_pages into objects. False when that is no usable layout. */
+/* lab 4.1 */
 static bool try_layout(struct kmem_cache *c, u32 nr_pages)
 {
 	u32 bytes = nr_pages << PAGE_SHIFT;
@@ -44,6 +47,7 @@ static bool try_layout(struct kmem_cache *c, u32 nr_pages)
 }
 
 /* The tail at most 1/share of the pages; tail and metadata together at most 1/8 of all. */
+/* lab 4.1 */
 static bool wastes_little(const struct kmem_cache *c, u32 share)
 {
 	u32 bytes = c->nr_pages << PAGE_SHIFT, tail = bytes - c->nr_objects * c->stride;
@@ -53,6 +57,7 @@ static bool wastes_little(const struct kmem_cache *c, u32 share)
 }
 
 /* A record's own slab: one page, record first, objects behind it. */
+/* lab 4.1 */
 static void on_slab_layout(struct kmem_cache *c)
 {
 	u32 n = PAGE_SIZE / c->stride;
@@ -67,6 +72,7 @@ static void on_slab_layout(struct kmem_cache *c)
 }
 
 /* False: no number of pages wastes so little. */
+/* lab 4.1 */
 static bool frugal_layout(struct kmem_cache *c, u32 share)
 {
 	enum { WANTED_OBJECTS = 64, MAX_ORDER_PAGES = 4, MAX_RUN_PAGES = 32 };
@@ -84,6 +90,7 @@ static bool frugal_layout(struct kmem_cache *c, u32 share)
 	return false;
 }
 
+/* lab 4.1 */
 static bool off_slab_layout(struct kmem_cache *c)
 {
 	return frugal_layout(c, 32) || frugal_layout(c, 8) ||
