@@ -95,7 +95,7 @@ static void *alloc_large(size_t size, gfp_t gfp, unsigned node, u32 tag)
 	__atomic_add_fetch(&large_pages, head->nr_pages, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&large_objects, 1, __ATOMIC_RELAXED);
 	if (event_any())
-		event_bytes(EVENT_LARGE_ALLOC, (u64)page_address(head), size, EVENT_NO_CACHE, tag);
+		event_bytes(EVENT_LARGE_ALLOC, (u64)large_address(head), size, EVENT_NO_CACHE, tag);
 	if (PLATFORM_POISONS && !kmalloc_large_has_zone)
 		narrow(large_address(head), (size_t)nr_pages << PAGE_SHIFT, size,
 		       POISON_LARGE_TAIL);

@@ -50,6 +50,8 @@ static const struct {
     {"misuse.free_bits_damaged", LAYOUT},
     {"unreferenced.any_address_inside_leads_to_it_and_none_beside", LAYOUT}, /* ksize is exact */
     {"fast_path.*", MAGAZINES},
+    {"event.stacks_and_magazines_keep_what_they_hold", MAGAZINES},
+    {"event.counts_are_those_of_the_statistics", MAGAZINES},
     {"guard.*", MAGAZINES}, /* only caches with magazines are sampled */
     {"guard_pages.*", MAGAZINES},
     {"slab_depot.*", MAGAZINES},
