@@ -146,7 +146,8 @@ TEST(kmalloc_check, K2_large_blocks)
 	char *first = must_alloc(20000), *second = must_alloc(9000);
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct page *head = virt_to_page(i == 0 ? first : second);
+		struct page *head =
+		    page_block_of(virt_to_phys(i == 0 ? first : second) >> PAGE_SHIFT);
 
 		EXPECT_BREAKS("K2:", head->bytes, (head->nr_pages << PAGE_SHIFT) + 1);
 		EXPECT_BREAKS("K2:", head->order, 2);

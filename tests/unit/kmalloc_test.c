@@ -241,13 +241,14 @@ TEST(kmalloc, krealloc_keeps_the_contents)
 TEST(kmalloc, krealloc_stays_where_it_fits)
 {
 	char *small = kmalloc(100, GFP_KERNEL), *large = kmalloc(20000, GFP_KERNEL);
+	const struct page *head = page_block_of(virt_to_phys(large) >> PAGE_SHIFT);
 
 	EXPECT_TRUE(krealloc(small, 112, GFP_KERNEL) == small);
 	EXPECT_TRUE(krealloc(small, 97, GFP_KERNEL) == small);
 	EXPECT_TRUE(krealloc(large, 20480, GFP_KERNEL) == large);
-	EXPECT_EQ(virt_to_page(large)->bytes, 20480);
+	EXPECT_EQ(head->bytes, 20480);
 	EXPECT_TRUE(krealloc(large, 16385, GFP_KERNEL) == large);
-	EXPECT_EQ(virt_to_page(large)->bytes, 16385);
+	EXPECT_EQ(head->bytes, 16385);
 	kfree(small);
 	kfree(large);
 }

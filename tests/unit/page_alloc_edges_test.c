@@ -219,7 +219,7 @@ TEST(page_alloc_edges, a_large_kmalloc_is_no_exact_allocation)
 	void *p = kmalloc(5 * PAGE_SIZE, GFP_KERNEL);
 
 	ASSERT_NOT_NULL(p);
-	ASSERT_EQ(virt_to_page(p)->order, ORDER_RUN);
+	ASSERT_EQ(page_block_of(virt_to_phys(p) >> PAGE_SHIFT)->order, ORDER_RUN);
 	EXPECT_PANIC("page_alloc: not an exact", free_pages_exact(p, 5 * PAGE_SIZE));
 	kfree(p);
 }
