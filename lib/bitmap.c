@@ -6,12 +6,14 @@
  */
 #include <lib/bitmap.h>
 
+/* lab 0.2 */
 void bitmap_zero(u64 *map, size_t nr_bits)
 {
 	for (size_t w = 0; w < bitmap_words(nr_bits); w++)
 		map[w] = 0;
 }
 
+/* lab 0.2 */
 void bitmap_fill(u64 *map, size_t nr_bits)
 {
 	for (size_t w = 0; w < bitmap_words(nr_bits); w++)
@@ -20,6 +22,7 @@ void bitmap_fill(u64 *map, size_t nr_bits)
 		map[nr_bits / 64] = (1ull << (nr_bits % 64)) - 1;
 }
 
+/* lab 0.2 */
 size_t bitmap_next(const u64 *map, size_t nr_bits, size_t from)
 {
 	size_t w = from / 64, words = bitmap_words(nr_bits), bit;
@@ -36,6 +39,7 @@ size_t bitmap_next(const u64 *map, size_t nr_bits, size_t from)
 	return bit < nr_bits ? bit : nr_bits;
 }
 
+/* lab 0.2 */
 size_t bitmap_count(const u64 *map, size_t nr_bits)
 {
 	size_t count = 0, w;
