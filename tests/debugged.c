@@ -198,6 +198,7 @@ static bool has_guard_pool(void)
 
 static const char *const reusing[] = {
     "books.a_full_magazine_is_sound",
+    "event.stacks_and_magazines_keep_what_they_hold",
     "inject.frees_and_checks_hold_while_armed",
     "kmalloc.krealloc_from_class_to_class",
     "kmalloc.krealloc_with_a_full_magazine",
