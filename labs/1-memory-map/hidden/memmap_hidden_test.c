@@ -5,6 +5,8 @@
  * The maps of tasks 1.3 and 1.4 are written down here, not made by memmap_normalize(), so that they
  * can be passed before it works.
  */
+#include "mm/memmap_internal.h"
+
 #include <mm/memmap.h>
 
 #include "tests/model/expect.h"

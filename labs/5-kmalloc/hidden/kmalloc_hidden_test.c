@@ -2,6 +2,8 @@
  * What the grader asks of kmalloc beside the tests that everyone can read: random sizes, and blocks
  * that are signed when they are had and looked at when they go.
  */
+#include "mm/internal.h"
+
 #include <mm/mm.h>
 
 #include "tests/model/expect.h"
