@@ -204,8 +204,8 @@ static void find_table(void *context, u64 pa, unsigned level)
 		*found = pa >> PAGE_SHIFT;
 }
 
-/* Single pages need a table of the lowest level, which is the page allocator's; an area of 2 MiB and
- * more may be mapped without. */
+/* Single pages need a table of the lowest level, which is the page allocator's; an area of 2 MiB
+ * and more may be mapped without. */
 TEST(view, page_tables_made_after_the_boot_are_seen)
 {
 	char *area = vmalloc(3 * PAGE_SIZE);
