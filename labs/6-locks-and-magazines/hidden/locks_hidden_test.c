@@ -76,13 +76,15 @@ static void *once(void *which)
 	return NULL;
 }
 
-/* A trial neither waits nor queues: who came before it goes first, and each wait counts once. */
+/* A trial neither waits nor queues: who came before it goes first, and each wait counts once. The
+ * waiters' tickets wrap; nobody comes in while the lock is held. */
 TEST(lab6_ticket, trials_draw_no_ticket)
 {
 	pthread_t thread[NR_THREADS];
 	u64 waited;
 
 	start_near_the_end();
+	lock.next = lock.serving = (u32)(0 - 1 - below(NR_THREADS));
 	waited = lock_class(lock_class_of(&lock))->nr_waited;
 	spin_lock(&lock);
 	for (unsigned i = 0; i < NR_THREADS; i++) {
@@ -95,6 +97,9 @@ TEST(lab6_ticket, trials_draw_no_ticket)
 		while (__atomic_load_n(&lock.next, __ATOMIC_RELAXED) == next)
 			cpu_relax();
 	}
+	for (unsigned i = 0; i < 2000; i++)
+		cpu_relax(); /* a turn for each of the others */
+	EXPECT_EQ(__atomic_load_n(&nr_served, __ATOMIC_RELAXED), 0);
 	spin_unlock(&lock);
 	for (unsigned i = 0; i < NR_THREADS; i++)
 		pthread_join(thread[i], NULL);
