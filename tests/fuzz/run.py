@@ -23,20 +23,20 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Runs for a few seconds each, and the largest useful input.
 RUNS = {
-    "multiboot1": (30000, 2048),
-    "multiboot2": (30000, 2048),
-    "acpi": (20000, 2048),
-    "memmap": (20000, 300),
-    "cmdline": (20000, 1500),
-    "trace": (20000, 1500),
-    "buddy": (1000, 400),
-    "untouched": (1000, 400),
-    "heap": (1000, 600),
-    "pages": (1000, 400),
-    "vmem": (3000, 600),
-    "pt": (3000, 500),
-    "loan": (1000, 500),
-    "heaps": (1500, 400),
+    "multiboot1": (15000, 2048),
+    "multiboot2": (15000, 2048),
+    "acpi": (10000, 2048),
+    "memmap": (10000, 300),
+    "cmdline": (10000, 1500),
+    "trace": (10000, 1500),
+    "buddy": (500, 400),
+    "untouched": (500, 400),
+    "heap": (500, 600),
+    "pages": (500, 400),
+    "vmem": (1500, 600),
+    "pt": (1500, 500),
+    "loan": (500, 500),
+    "heaps": (750, 400),
 }
 DEFAULT_RUNS = (5000, 1000)
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
