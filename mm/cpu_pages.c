@@ -428,7 +428,7 @@ static void follow_bypass(void)
 	u64 flags = irq_save();
 	unsigned threads = (unsigned)mm_this(id);
 
-	debug_assert(threads % NR_CONTEXT_KINDS == CONTEXT_THREADS);
+	assert(threads % NR_CONTEXT_KINDS == CONTEXT_THREADS);
 	rechoose_zones(threads);
 	rechoose_zones(threads - CONTEXT_THREADS + CONTEXT_INTERRUPTS);
 	irq_restore(flags);

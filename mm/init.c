@@ -94,10 +94,10 @@ static void init_page_map(const struct memmap *map, struct bootmem *boot)
 	u64 start = 0, end = 0;
 
 	for (u64 from = 0; next_run(map, from, &start, &end); from = end) {
-		debug_assert(from < end);
+		assert(from < end);
 		for (u64 stop; start < end; start = stop) {
 			stop = node_end(start, end);
-			debug_assert(start < stop);
+			assert(start < stop);
 			back(start, stop, boot);
 		}
 	}
@@ -109,7 +109,7 @@ void mm_add_memory(u64 start, u64 end)
 		unsigned node = mm_node_of(start, &stop);
 
 		stop = align_up(min_u64(stop, end), PAGE_SIZE); /* a page is its first byte's */
-		debug_assert(start < stop);
+		assert(start < stop);
 		zone_add_range(node, start >> PAGE_SHIFT, stop >> PAGE_SHIFT);
 	}
 }
@@ -136,7 +136,7 @@ u64 mm_give_back(struct memmap *map, u64 base, u64 length, u32 type)
 	assert(type != MEM_USABLE && type != MEM_UNREACHABLE && mm_has_page_map(type));
 	assert(is_aligned(base, PAGE_SIZE) && is_aligned(length, PAGE_SIZE) && end >= base);
 	while (next_of_type(map, base, end, type, &start, &stop)) {
-		debug_assert(start < stop);
+		assert(start < stop);
 		if (memmap_release(map, start, stop - start, type) != 0)
 			break; /* no room in the map: the rest stays what it is */
 		mm_add_memory(start, stop);

@@ -84,7 +84,7 @@ TEST(lab6_ticket, trials_draw_no_ticket)
 	u64 waited;
 
 	start_near_the_end();
-	lock.next = lock.serving = (u32)(0 - 1 - below(NR_THREADS));
+	lock.next = lock.serving = UINT32_MAX - (u32)below(NR_THREADS);
 	waited = lock_class(lock_class_of(&lock))->nr_waited;
 	spin_lock(&lock);
 	for (unsigned i = 0; i < NR_THREADS; i++) {
