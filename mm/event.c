@@ -275,6 +275,7 @@ static u32 ring_size(u32 wanted)
 	return (u32)size;
 }
 
+/* False: what there is of them is the caller's to release. */
 static bool make_rings(void)
 {
 	const gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;
@@ -286,10 +287,8 @@ static bool make_rings(void)
 	for (nr_rings = 0; nr_rings < mm_nr_cpus; nr_rings++) {
 		struct event *slot = alloc_pages_exact((u64)nr_records * sizeof(*slot), gfp);
 
-		if (slot == NULL) {
-			release_rings();
+		if (slot == NULL)
 			return false;
-		}
 		rings[nr_rings] = (struct event_ring){.slot = slot};
 	}
 	return true;
@@ -344,7 +343,7 @@ static void nothing(void)
 static void end_stream(void)
 {
 	for (unsigned i = 0; i < nr_rings && options.write != NULL; i++) {
-		struct event_ring *r = &rings[i];
+		const struct event_ring *r = &rings[i];
 		struct event lost = {.kind = EVENT_LOST,
 		                     .time = cycles(),
 		                     .size = r->nr_lost - r->nr_told,
@@ -353,7 +352,6 @@ static void end_stream(void)
 
 		if (lost.size != 0)
 			event_stream_put(&lost);
-		r->nr_told = r->nr_lost;
 	}
 	event_stream_close();
 }
@@ -370,8 +368,7 @@ int event_stop(void)
 		__atomic_store_n(&event_mask, mask, __ATOMIC_RELEASE);
 		return -EAGAIN;
 	}
-	while (event_drain(SIZE_MAX) != 0)
-		;
+	(void)event_drain(SIZE_MAX);
 	end_stream();
 	return 0;
 }

@@ -15,20 +15,19 @@ unsigned mm_nr_cpus = 1;
 
 struct backing {
 	struct bootmem *boot;
-	u64 start,
-	    end; /* of the node's memory around what is backed: its metadata should lie there too */
+	u64 end; /* of the node's memory around what is backed: its metadata should lie there too */
 };
 
+/* Boot memory comes from the top. So below that end it is the node's own while there is some, or
+ * else what is nearest below; and where there is none, any. */
 static u64 take_backing(void *context, u64 length, u64 align)
 {
 	const struct backing *near = context;
 	struct bootmem *boot = near->boot;
-	u64 min = boot->min, max = boot->max, pa;
+	u64 max = boot->max, pa;
 
-	boot->min = max_u64(min, near->start);
 	boot->max = max_u64(boot->min, min_u64(max, near->end));
 	pa = bootmem_try_alloc(boot, length, align, MEM_PAGE_MAP);
-	boot->min = min;
 	boot->max = max;
 	return pa != 0 ? pa : bootmem_try_alloc(boot, length, align, MEM_PAGE_MAP);
 }
@@ -80,7 +79,7 @@ static u64 node_end(u64 start, u64 end)
 
 static void back(u64 start, u64 end, struct bootmem *boot)
 {
-	struct backing near = {boot, start, end};
+	struct backing near = {boot, end};
 
 	if (platform_back_page_map(start >> PAGE_SHIFT, end >> PAGE_SHIFT, take_backing, &near) !=
 	    0)

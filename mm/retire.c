@@ -25,6 +25,7 @@
 #include "internal.h"
 
 #include <lib/assert.h>
+#include <lib/string.h>
 #include <mm/page_alloc.h>
 
 #define LOOKS 100 /* a page in a loop of allocating and freeing is caught in one or two */
@@ -39,10 +40,11 @@ static struct page_retire_stats sums;         /* L */
 static struct spinlock table_lock = SPINLOCK_INIT("retired pages");
 u32 retire_nr_noted; /* A: sums.nr_noted */
 
+#define for_each_retiree(r) for (struct retiree *r = table; (r) < table + PAGE_RETIRE_MAX; (r)++)
+
 void retire_init(void)
 {
-	for (unsigned i = 0; i < PAGE_RETIRE_MAX; i++)
-		table[i] = (struct retiree){0, false};
+	memset(table, 0, sizeof(table));
 	sums = (struct page_retire_stats){0, 0};
 	retire_nr_noted = 0;
 }
@@ -51,7 +53,7 @@ void retire_init(void)
 
 static struct retiree *find_locked(u32 pfn)
 {
-	for (struct retiree *r = table; r < table + PAGE_RETIRE_MAX; r++)
+	for_each_retiree(r)
 		if (r->pfn == pfn)
 			return r;
 	return NULL;
@@ -60,9 +62,9 @@ static struct retiree *find_locked(u32 pfn)
 static void count_locked(void)
 {
 	sums = (struct page_retire_stats){0, 0};
-	for (unsigned i = 0; i < PAGE_RETIRE_MAX; i++) {
-		sums.nr_left += table[i].pfn != 0 && table[i].left;
-		sums.nr_noted += table[i].pfn != 0 && !table[i].left;
+	for_each_retiree(r) {
+		sums.nr_left += r->pfn != 0 && r->left;
+		sums.nr_noted += r->pfn != 0 && !r->left;
 	}
 	__atomic_store_n(&retire_nr_noted, (u32)sums.nr_noted, __ATOMIC_RELEASE);
 }
@@ -101,7 +103,7 @@ static bool take_locked(struct zone *z, u32 pfn)
 void retire_collect_locked(struct zone *z, u32 pfn, u64 nr_pages)
 {
 	spin_lock(&table_lock);
-	for (struct retiree *r = table; r < table + PAGE_RETIRE_MAX; r++)
+	for_each_retiree(r)
 		if (r->pfn != 0 && !r->left && r->pfn - (u64)pfn < nr_pages)
 			r->left = take_locked(z, r->pfn);
 	count_locked();
@@ -141,7 +143,7 @@ void retire_mark_owned(struct page *head, u32 nr_pages)
 {
 	u64 irq = spin_lock_irq(&table_lock);
 
-	for (const struct retiree *r = table; r < table + PAGE_RETIRE_MAX; r++)
+	for_each_retiree(r)
 		if (head->order != ORDER_RUN && r->pfn != 0 && !r->left &&
 		    r->pfn - (u64)page_to_pfn(head) < nr_pages)
 			head->flags = PAGE_RETIRING;
@@ -295,10 +297,10 @@ u64 page_retire_next(u64 after, bool *left)
 {
 	u64 irq = spin_lock_irq(&table_lock), next = 0;
 
-	for (unsigned i = 0; i < PAGE_RETIRE_MAX; i++)
-		if (table[i].pfn > after && (next == 0 || table[i].pfn < next)) {
-			next = table[i].pfn;
-			*left = table[i].left;
+	for_each_retiree(r)
+		if (r->pfn > after && (next == 0 || r->pfn < next)) {
+			next = r->pfn;
+			*left = r->left;
 		}
 	spin_unlock_irq(&table_lock, irq);
 	return next;
@@ -310,12 +312,12 @@ const char *retire_check(void)
 	u64 nr_left = 0, nr_noted = 0;
 	bool owned = false;
 
-	for (unsigned i = 0; i < PAGE_RETIRE_MAX; i++) {
-		if (table[i].pfn == 0)
+	for_each_retiree(r) {
+		if (r->pfn == 0)
 			continue;
-		nr_left += table[i].left;
-		nr_noted += !table[i].left;
-		owned |= table[i].left && page_block_of(table[i].pfn) != NULL;
+		nr_left += r->left;
+		nr_noted += !r->left;
+		owned |= r->left && page_block_of(r->pfn) != NULL;
 	}
 	spin_unlock_irq(&table_lock, irq);
 	if (owned)

@@ -90,6 +90,7 @@ void host_machine_return(void)
 {
 	static const struct mm_topology one_node = {.nr_nodes = 1};
 
+	host_cpus_answer = false;
 	mm_set_topology(&one_node);
 	mm_nr_cpus = own_cpus;
 	host_machine_boot_pc(own_bytes);

@@ -20,6 +20,11 @@ void host_cpus_run(unsigned n, void (*fn)(void *arg), void *arg);
 /* All of them wait here for one another. Inside fn only. */
 void host_cpus_meet(void);
 
+/* Set by a test whose one thread is all CPUs by turns (host_cpu_enter()): what one of them asks of
+ * the others is done in their place. Otherwise no CPU can ask another. host_machine_return() clears
+ * it. */
+extern bool host_cpus_answer;
+
 /* A PC with so many bytes (0: as many as now) and CPUs, in place of the one that runs the tests,
  * and that one again. What was allocated on a machine is gone with it. */
 void host_machine_borrow(u64 bytes, unsigned nr_cpus);

@@ -8,6 +8,7 @@
 #include <lib/platform.h>
 #include <mm/context.h>
 #include <mm/platform.h>
+#include <tests/host/cpus.h>
 #include <tests/host/machine.h>
 #include <tests/test.h>
 
@@ -61,22 +62,36 @@ void platform_log(enum log_level level, const char *text, size_t len)
 		printf("%.*s\n", (int)len, text);
 }
 
-/* Other threads are not interrupted for it: they must be out of the memory manager. */
+bool host_cpus_answer;
+
+/* Other threads are not interrupted for it: they must be out of the memory manager. Where one
+ * thread is all CPUs by turns, it answers for them. */
 bool platform_on_other_cpus(void (*fn)(void))
 {
-	(void)fn;
-	return mm_nr_cpus == 1;
+	const unsigned self = cpu_id();
+
+	if (mm_nr_cpus == 1 || !host_cpus_answer)
+		return mm_nr_cpus == 1;
+	for (unsigned cpu = 0; cpu < mm_nr_cpus; cpu++) {
+		if (cpu == self)
+			continue;
+		host_cpu_enter(cpu);
+		fn();
+	}
+	host_cpu_enter(self);
+	return true;
 }
 
 /* As above. */
 bool platform_alone(void (*fn)(void *arg), void *arg)
 {
+	const bool alone = mm_nr_cpus == 1 || host_cpus_answer;
 	u64 flags = irq_save();
 
-	if (mm_nr_cpus == 1)
+	if (alone)
 		fn(arg);
 	irq_restore(flags);
-	return mm_nr_cpus == 1;
+	return alone;
 }
 
 /* The host's own data and stacks are not the machine's: tests say what their roots are. */
