@@ -106,13 +106,29 @@ static void split(struct vmem_hash *h)
 	}
 }
 
-/* One bucket less. Returns the part whose first bucket it was, or NULL. */
-static struct hash_node **join(struct vmem_hash *h)
+/* The part that was given and is not used yet, or NULL. */
+static struct hash_node **take_unused(struct vmem_hash *h)
 {
-	u64 bucket = --h->nr_buckets;
-	struct hash_node **to = hash_bucket(h, bucket ^ 1ull << highest_bit(bucket));
 	struct hash_node **part = NULL;
 
+	if (is_pow2(h->nr_buckets) && part_of(h->nr_buckets) < HASH_PARTS) {
+		part = h->part[part_of(h->nr_buckets)];
+		h->part[part_of(h->nr_buckets)] = NULL;
+	}
+	return part;
+}
+
+/* One bucket less. Returns the part whose first bucket it was, or NULL. A part behind the last
+ * bucket goes before it: the next bucket to go would leave it behind. */
+static struct hash_node **join(struct vmem_hash *h)
+{
+	struct hash_node **part = take_unused(h), **to;
+	u64 bucket;
+
+	if (part != NULL)
+		return part;
+	bucket = --h->nr_buckets;
+	to = hash_bucket(h, bucket ^ 1ull << highest_bit(bucket));
 	while (*to != NULL)
 		to = &(*to)->next;
 	*to = *hash_bucket(h, bucket);
@@ -145,10 +161,7 @@ bool hash_settle(struct vmem_hash *h, struct hash_node ***part)
 		if (*part != NULL)
 			return true;
 	}
-	if (is_pow2(h->nr_buckets) && part_of(h->nr_buckets) < HASH_PARTS) {
-		*part = h->part[part_of(h->nr_buckets)]; /* given, and not used yet */
-		h->part[part_of(h->nr_buckets)] = NULL;
-	}
+	*part = take_unused(h);
 	return false;
 }
 

@@ -116,6 +116,35 @@ TEST(vmem_hash, shrinks_by_what_a_removal_can)
 		EXPECT_NULL(h.part[i]);
 }
 
+/* What was given at the last moment before the nodes began to go is behind the last bucket. */
+TEST(vmem_hash, a_part_that_was_never_used_goes_too)
+{
+	struct hash_node **unused, **part = NULL;
+
+	insert_with_parts(64);
+	give_what_it_wants();
+	unused = h.part[3];
+	ASSERT_NOT_NULL(unused);
+	for (u64 i = 0; i < 64 && part == NULL; i++)
+		part = hash_remove(&h, &node[i]);
+	EXPECT_EQ((u64)part, (u64)unused);
+	EXPECT_EQ(h.nr_buckets, 64);
+	kfree(part);
+	while (hash_settle(&h, &part))
+		kfree(part);
+	hash_finish(&h);
+	insert_with_parts(64);
+	give_what_it_wants();
+	h.nr = 0; /* all at once */
+	for (unsigned i = 3; i >= 1; i--) {
+		EXPECT_TRUE(hash_settle(&h, &part));
+		EXPECT_NOT_NULL(part);
+		kfree(part);
+	}
+	EXPECT_FALSE(hash_settle(&h, &part));
+	EXPECT_EQ(h.nr_buckets, HASH_FIRST);
+}
+
 /* With nodes in it: they are not its own. */
 TEST(vmem_hash, its_end_gives_the_parts_back_and_no_more)
 {
