@@ -345,11 +345,27 @@ bool vmalloc_purge(void)
 	return true;
 }
 
+/* Gives back what the table of areas is larger than it need be. */
+static void settle_table(void)
+{
+	bool more = true;
+
+	while (more) {
+		struct hash_node **part = NULL;
+		u64 irq = spin_lock_irq(&area_lock);
+
+		more = hash_settle(&areas, &part);
+		spin_unlock_irq(&area_lock, irq);
+		kfree(part);
+	}
+}
+
 static u64 give_waiting(struct shrinker *self, u64 nr)
 {
 	(void)self;
 	nr = vmalloc_purge();
 	vmem_reap(space);
+	settle_table();
 	return nr;
 }
 

@@ -4,11 +4,13 @@
  */
 #include <kernel/kasan.h>
 #include <kernel/paging.h>
+#include <kernel/sched.h>
 #include <kernel/smp.h>
 #include <kernel/trap.h>
 #include <lib/bits.h>
 #include <mm/mm.h>
 #include <mm/pt.h>
+#include <tests/model/vmalloc_load.h>
 #include <tests/test.h>
 
 /* What the page tables say of freed addresses is asked here, not what a sanitizer says. */
@@ -145,4 +147,35 @@ TEST(vmalloc_memory, device_registers_can_be_mapped_and_unmapped)
 		(void)vmalloc_purge();
 		expect_fault(read_byte, (const void *)apic, 0);
 	}
+}
+
+static void run_loads(void *load)
+{
+	vmalloc_load_all(load);
+}
+
+/* What Linux's lib/test_vmalloc.c does, on all CPUs at once. On a small machine some of it finds no
+ * memory. */
+TEST(vmalloc_memory, all_loads_on_all_cpus)
+{
+	static struct vmalloc_load load[8];
+	struct thread *thread[ARRAY_SIZE(load)];
+	unsigned nr = smp_nr_cpus() < ARRAY_SIZE(load) ? smp_nr_cpus() : ARRAY_SIZE(load);
+	u64 nr_had = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		load[i] = (struct vmalloc_load){.loops = 10};
+		rng_seed(&load[i].rng, rng_next(test_rng()));
+		thread[i] = thread_create(i, run_loads, &load[i], "load");
+		EXPECT_NOT_NULL(thread[i]);
+	}
+	for (unsigned i = 0; i < nr; i++) {
+		if (thread[i] != NULL)
+			thread_join(thread[i]);
+		EXPECT_EQ(load[i].nr_wrong, 0);
+		nr_had += load[i].nr_had;
+	}
+	vmalloc_load_finish(&load[0]);
+	EXPECT_GT(nr_had, 100);
+	EXPECT_NULL(vmalloc_check());
 }

@@ -5,9 +5,10 @@
  * behind it: running off the end faults. vmalloc() memory comes in single pages, and in 2 MiB
  * leaves where the size allows and memory has them. Nothing here is executable.
  *
- * Contexts: threads; vfree(), vunmap() and iounmap() in handlers too. Exhaustion gives NULL. A
- * wrong free stops the machine with one line that says what the address is: "vfree: double free …",
- * "vfree: not a vmalloc area …", "kfree: a vmalloc address …".
+ * Contexts: threads; vfree(), vunmap() and iounmap() in handlers too, and so __vmalloc() with
+ * GFP_NOWAIT or GFP_ATOMIC. Exhaustion gives NULL. A wrong free stops the machine with one line
+ * that says what the address is: "vfree: double free …", "vfree: not a vmalloc area …", "kfree: a
+ * vmalloc address …".
  *
  * What was unmapped keeps its addresses until many areas, or 32 MiB, have gathered: then all CPUs
  * forget their translations once, for all of them, and empty page tables are given back.
@@ -28,6 +29,7 @@
 /* size: 1 … VMALLOC_MAX_SIZE, rounded up to pages. Contents undefined, or zero. */
 #define vmalloc(size) vmalloc_tag(size, GFP_KERNEL, ALLOC_TAG())
 #define vzalloc(size) vmalloc_tag(size, GFP_KERNEL | __GFP_ZERO, ALLOC_TAG())
+#define __vmalloc(size, gfp) vmalloc_tag(size, gfp, ALLOC_TAG())
 void vfree(const void *p); /* NULL is a no-op */
 
 /* kmalloc() if that has it, else vmalloc(). kvfree() takes either's. */
