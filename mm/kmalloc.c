@@ -112,10 +112,12 @@ static size_t large_size(const struct page *head)
 /* lab 5.2 */
 static struct page *large_of(const void *p)
 {
-	struct page *head = is_direct_map(p) ? page_lookup(virt_to_phys(p) >> PAGE_SHIFT) : NULL;
+	u64 pfn = is_direct_map(p) ? virt_to_phys(p) >> PAGE_SHIFT : ~0ull;
+	struct page *head = page_lookup(pfn);
 
-	if (unlikely(large_guard_on) && head != NULL && head->type == PAGE_INNER)
-		head--; /* the page in front */
+	/* The page in front, the first of a block of which no more may have been written. */
+	if (unlikely(large_guard_on) && (head == NULL || head->type == PAGE_INNER))
+		head = page_lookup(pfn - 1);
 	return head != NULL && head->type == PAGE_LARGE && large_address(head) == p ? head : NULL;
 }
 

@@ -217,7 +217,8 @@ static void check(u64 live_before)
 		if (slab_object_of(live[i].p, &info))
 			ASSERT_TRUE(info.object == live[i].p && info.tag >= TAG_FIRST_SITE);
 		else
-			ASSERT_EQ(virt_to_page(live[i].p)->bytes, live[i].size);
+			ASSERT_EQ(page_block_of(page_to_pfn(virt_to_page(live[i].p)))->bytes,
+			          live[i].size);
 	}
 	for (u32 i = 0; i < NR_CACHES; i++) {
 		struct kmem_cache_stats s;

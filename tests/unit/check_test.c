@@ -25,7 +25,7 @@ TEST(check, every_layer_is_asked)
 	    slab_of(first) != NULL ? first : second; /* not a sample's, between guard pages */
 	char *large = kmalloc(20000, GFP_KERNEL);
 	struct page_stack *s = &mm_this(pages)->stack[0][0];
-	struct page *head = virt_to_page(large);
+	struct page *head = page_block_of(page_to_pfn(virt_to_page(large)));
 
 	for_each_zone(z)
 		EXPECT_BREAKS("B", z->buddy.nr_free_pages, z->buddy.nr_free_pages + 1);

@@ -60,7 +60,7 @@ TEST(debug_edges, the_walk_over_blocks_passes_over_untouched_memory)
 	memset(&walk, 0, sizeof(walk));
 	walk.wanted[0] = alloc_page(GFP_KERNEL);
 	walk.wanted[1] = alloc_pages(GFP_KERNEL | __GFP_DMA32, 4);
-	walk.wanted[2] = virt_to_page(large);
+	walk.wanted[2] = page_block_of(page_to_pfn(virt_to_page(large)));
 	walk.wanted[3] = virt_to_page(p);
 	blocks_visit(note_block, &walk);
 	EXPECT_EQ(walk.seen, 4); /* each once */

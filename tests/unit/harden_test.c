@@ -231,6 +231,22 @@ TEST(harden, the_seed_says_which_copy)
 	EXPECT_LT(nr_equal, ARRAY_SIZE(first) / 2);
 }
 
+/* Of the pages inside a block that was never split nothing is known, of the first with bytes
+ * either. */
+TEST(harden, a_guarded_block_in_memory_that_was_never_split)
+{
+	void *p;
+
+	(void)begin_with(&all);
+	p = kmalloc(3 * MIB, GFP_KERNEL);
+	ASSERT_NOT_NULL(p);
+	EXPECT_NULL(page_lookup(page_to_pfn(virt_to_page(p))));
+	EXPECT_EQ(ksize(p), 3 * MIB);
+	kfree(p);
+	EXPECT_EQ(kmalloc_large_pages(), 0);
+	end();
+}
+
 TEST(harden, none_is_none)
 {
 	const struct mm_hardening none = {.kmalloc_copies = 1};

@@ -85,7 +85,7 @@ TEST(site, objects_know_who_asked_for_them)
 	kfree(p);
 	p = kzalloc(20000, GFP_KERNEL), line = __LINE__;
 	ASSERT_NOT_NULL(p);
-	EXPECT_EQ(site_of_tag(virt_to_page(p)->site)->line, line);
+	EXPECT_EQ(site_of_tag(page_block_of(page_to_pfn(virt_to_page(p)))->site)->line, line);
 	kfree(p);
 }
 
