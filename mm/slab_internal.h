@@ -384,7 +384,7 @@ struct object_debug {
 	u32 alloc_stack, free_stack; /* in the stack depot; 0: not kept */
 	u32 changed_ms;              /* when it was allocated or freed last; wraps in 49 days */
 	u16 last_tag;                /* of the call site that allocated it; 0: never was */
-	u8 alloc_cpu, free_cpu;
+	u8 alloc_cpu;
 };
 
 static_assert(sizeof(struct object_debug) == 20, "a record has room for SLAB_DEBUG_OBJECTS");

@@ -18,6 +18,7 @@
  */
 #include "../slab_internal.h"
 
+#include <lib/assert.h>
 #include <lib/string.h>
 #include <mm/audit.h>
 #include <mm/kmalloc.h>
@@ -85,6 +86,7 @@ static void count_range(const struct mem_range *r, struct audit *a)
 	for (u64 pfn = r->base >> PAGE_SHIFT, next; pfn < end; pfn = next) {
 		enum audit_state state = look_at(pfn, &next, a);
 
+		debug_assert(next > pfn);
 		next = min_u64(next, end);
 		a->pages[state] += next - pfn;
 	}

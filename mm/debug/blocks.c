@@ -5,28 +5,35 @@
  */
 #include "blocks.h"
 
+#include <lib/assert.h>
+
 static u64 next_pageblock(const struct zone *z, u64 pfn)
 {
 	return page_next_known_in(pageblock_map, align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES,
 	                          z->buddy.high);
 }
 
+/* Visits the block that begins with this page, if one does; returns where to go on. */
+static u64 visit_page(struct page *page, const struct zone *z,
+                      void (*visit)(void *context, struct page *head), void *context)
+{
+	u64 pfn = page_to_pfn(page), nr = 1;
+
+	if (page->zone == z->id && page->type > PAGE_INNER && page->type < NR_PAGE_TYPES) {
+		nr = page->type == PAGE_SLAB ? 1 : max_u64(page_block_pages(page), 1);
+		visit(context, page);
+	}
+	return pfn + nr;
+}
+
 static void visit_zone(const struct zone *z, void (*visit)(void *context, struct page *head),
                        void *context)
 {
-	for (u64 pfn = z->buddy.low; pfn < z->buddy.high;) {
+	for (u64 pfn = z->buddy.low, next; pfn < z->buddy.high; pfn = next) {
 		struct page *page = page_lookup(pfn);
-		u64 nr = 1;
 
-		if (page == NULL) {
-			pfn = next_pageblock(z, pfn);
-			continue;
-		}
-		if (page->zone == z->id && page->type > PAGE_INNER && page->type < NR_PAGE_TYPES) {
-			nr = page->type == PAGE_SLAB ? 1 : max_u64(page_block_pages(page), 1);
-			visit(context, page);
-		}
-		pfn += nr;
+		next = page != NULL ? visit_page(page, z, visit, context) : next_pageblock(z, pfn);
+		debug_assert(next > pfn);
 	}
 }
 

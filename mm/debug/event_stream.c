@@ -212,7 +212,6 @@ void event_stream_close(void)
 	if (options.write != NULL)
 		write_event(
 		    &(struct event){.kind = EVENT_END, .time = cycles(), .cache = EVENT_NO_CACHE});
-	options.write = NULL;
 }
 
 u64 event_stream_bytes(void)
@@ -225,11 +224,9 @@ void event_stream_release(void)
 	if (names != NULL)
 		free_pages_exact(names, NR_NAMES * sizeof(*names));
 	names = NULL;
-	nr_names = 0;
 }
 
 void event_stream_init(void)
 {
 	names = NULL;
-	nr_names = 0;
 }

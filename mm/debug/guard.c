@@ -129,7 +129,6 @@ static void place(struct guard_slot *s, const struct kmem_cache *c, u32 size, u3
 	s->object = at_left ? page : page + align_down(PAGE_SIZE - size, align);
 	s->size = size;
 	s->cache = (struct kmem_cache *)c;
-	s->alloc_cpu = cpu_id();
 	memcpy(s->name, c->name, sizeof(s->name));
 	platform_guard(page, true);
 	memset(page, CANARY, PAGE_SIZE);
@@ -201,7 +200,6 @@ void guard_free(const char *who, const struct kmem_cache *c, void *object)
 	byte = damage != NULL ? (u8)*damage : CANARY;
 	if (s->cache->flags & SLAB_ZERO_ON_FREE)
 		memset(object, 0, s->size);
-	s->free_cpu = cpu_id();
 	platform_guard(guard_page_of(s), false);
 	release(s);
 	if (damage != NULL)

@@ -23,7 +23,6 @@ struct guard_slot {
 	enum guard_state state;   /* L */
 	u32 size;                 /* U: as asked for */
 	u32 tag;                  /* U: who allocated it */
-	u32 alloc_cpu, free_cpu;  /* U */
 	char *object;             /* U */
 	struct kmem_cache *cache; /* U; L: NULL when that was destroyed after the free */
 	char name[32];            /* U: the cache's */

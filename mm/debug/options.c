@@ -59,10 +59,20 @@ static struct block read_block(const char *at)
 	}
 	if (*at == ',')
 		b.names = at + 1;
-	while (*at != '\0' && *at != ';')
-		at++;
-	b.end = at;
+	b.end = strchr(at, ';');
+	if (b.end == NULL)
+		b.end = at + strlen(at);
 	return b;
+}
+
+/* The block at *text, which goes on to the one behind it. False: there is none. */
+static bool next_block(const char **text, struct block *b)
+{
+	if (*text == NULL)
+		return false;
+	*b = read_block(*text);
+	*text = *b->end != '\0' ? b->end + 1 : NULL;
+	return true;
 }
 
 /* Whether one of the names in [at, end), with commas between them, matches. */
@@ -70,17 +80,15 @@ static bool names_match(const char *at, const char *end, const char *name)
 {
 	char pattern[NAME_MAX];
 
-	for (; at < end; at++) {
-		size_t length = 0;
-
-		while (at + length < end && at[length] != ',')
-			length++;
-		if (length < sizeof(pattern)) {
-			str_copy(pattern, at, length + 1);
-			if (str_matches(pattern, name))
-				return true;
-		}
-		at += length;
+	for (const char *comma; at < end; at = comma + 1) {
+		comma = strchr(at, ',');
+		if (comma == NULL || comma > end)
+			comma = end;
+		if ((size_t)(comma - at) >= sizeof(pattern))
+			continue;
+		str_copy(pattern, at, (size_t)(comma - at) + 1);
+		if (str_matches(pattern, name))
+			return true;
 	}
 	return false;
 }
@@ -88,27 +96,25 @@ static bool names_match(const char *at, const char *end, const char *name)
 unsigned slab_debug_letters(const char *text, const char *name)
 {
 	unsigned of_all = 0;
+	struct block b;
 
-	for (;;) {
-		struct block b = read_block(text);
-
+	while (next_block(&text, &b)) {
 		if (b.names == NULL)
 			of_all = b.letters;
 		else if (names_match(b.names, b.end, name))
 			return b.letters;
-		if (*b.end == '\0')
-			return of_all;
-		text = b.end + 1;
 	}
+	return of_all;
 }
 
 char slab_debug_bad_letter(const char *text)
 {
-	struct block b = read_block(text);
+	struct block b;
 
-	while (b.bad == '\0' && *b.end != '\0')
-		b = read_block(b.end + 1);
-	return b.bad;
+	while (next_block(&text, &b))
+		if (b.bad != '\0')
+			return b.bad;
+	return '\0';
 }
 
 void mm_debug_configure(const char *slab_debug, bool init_on_alloc, bool init_on_free)
@@ -153,17 +159,12 @@ unsigned mm_debug_letters(const char *name)
 
 bool mm_debug_wants(enum debug_letter letter)
 {
-	const char *at = chosen.text;
+	const char *at = chosen.on ? chosen.text : NULL;
+	struct block b;
 
-	while (chosen.on) {
-		struct block b = read_block(at);
-
+	while (next_block(&at, &b))
 		if (b.letters & letter)
 			return true;
-		if (*b.end == '\0')
-			return false;
-		at = b.end + 1;
-	}
 	return false;
 }
 

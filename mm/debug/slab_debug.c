@@ -323,9 +323,7 @@ static void make_free(struct kmem_cache *c, struct slab *s, u32 index, u32 stack
 	struct object_debug *o = slab_object_debug(c, s, index);
 
 	o->free_stack = stack;
-	o->free_cpu = (u8)cpu_id();
 	o->changed_ms = (u32)platform_milliseconds();
-	o->last_tag = s->tag[index];
 	platform_poison(slab_object(c, s, index), c->size);
 	mark_free(c, s, index);
 	s->tag[index] = TAG_IN_MAGAZINE;
