@@ -67,15 +67,15 @@ static void remember_own(void)
 	assert(own_bytes != 0); /* the host's test program runs on a PC */
 }
 
-void host_machine_borrow(u64 bytes, unsigned nr_cpus)
+const struct memmap *host_machine_borrow(u64 bytes, unsigned nr_cpus)
 {
 	remember_own();
 	mm_nr_cpus = nr_cpus;
-	host_machine_boot_pc(bytes != 0 ? bytes : own_bytes);
+	return host_machine_boot_pc(bytes != 0 ? bytes : own_bytes);
 }
 
-void host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
-                               const struct mm_topology *topology, unsigned nr_cpus)
+const struct memmap *host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
+                                               const struct mm_topology *topology, unsigned nr_cpus)
 {
 	assert(nr_cpus <= topology->nr_nodes);
 	remember_own();
@@ -83,7 +83,7 @@ void host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
 	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
 		mm_set_cpu_node(cpu, cpu);
 	mm_nr_cpus = nr_cpus;
-	host_machine_boot(firmware, nr);
+	return host_machine_boot(firmware, nr);
 }
 
 void host_machine_return(void)

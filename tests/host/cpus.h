@@ -25,11 +25,12 @@ void host_cpus_meet(void);
  * it. */
 extern bool host_cpus_answer;
 
-/* A PC with so many bytes (0: as many as now) and CPUs, in place of the one that runs the tests,
- * and that one again. What was allocated on a machine is gone with it. */
-void host_machine_borrow(u64 bytes, unsigned nr_cpus);
+/* A PC with so many bytes (0: as many as now) and CPUs, in place of the one that runs the tests:
+ * its memory map; and that one again. What was allocated on a machine is gone with it. */
+const struct memmap *host_machine_borrow(u64 bytes, unsigned nr_cpus);
 void host_machine_return(void);
 
 /* The same for a machine of this memory, with these nodes. CPU i is node i's. */
-void host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
-                               const struct mm_topology *topology, unsigned nr_cpus);
+const struct memmap *host_machine_borrow_nodes(const struct mem_range *firmware, u32 nr,
+                                               const struct mm_topology *topology,
+                                               unsigned nr_cpus);

@@ -24,12 +24,9 @@ static const struct mem_range memory[] = {{0, 640 * KIB, MEM_USABLE},
                                           {8 * GIB, 2 * GIB, MEM_USABLE}};
 static const struct mm_topology one_node = {.nr_nodes = 1};
 
-/* A machine with that memory, and its map. */
 static const struct memmap *borrow(void)
 {
-	host_machine_borrow(64 * MIB, 1); /* remembers the one that runs the tests */
-	mm_set_topology(&one_node);
-	return host_machine_boot(memory, ARRAY_SIZE(memory));
+	return host_machine_borrow(64 * MIB, 1);
 }
 
 static void audit(const struct memmap *m)
@@ -47,7 +44,8 @@ static void one_range(u64 pfn, u64 nr_pages, u32 type)
 
 TEST(audit_more, untouched_memory_in_two_extents)
 {
-	const struct memmap *m = borrow();
+	const struct memmap *m =
+	    host_machine_borrow_nodes(memory, ARRAY_SIZE(memory), &one_node, 1);
 
 	audit(m);
 	EXPECT_STREQ(a.fault, "");
