@@ -174,7 +174,8 @@ class Verdict(NamedTuple):
     by: str  # which test
 
 
-OTHER_NAMES = {"leak": "unreferenced", "guard_report": "guard", "stats_map": "stats"}  # of tests, by the file's name
+OTHER_NAMES = {"leak": "unreferenced", "guard_report": "guard", "stats_map": "stats", "stats_page": "stats",
+               "kmalloc": "harden", "kmalloc_classes": "harden"}  # of tests, by the file's name
 
 
 def is_own(test: Test, function: str) -> bool:
