@@ -198,7 +198,6 @@ static __always_inline void check_small(u64 va, u64 length, bool write, u64 ip)
 		look_closely(va, length, write, ip);
 }
 
-#define RETURN_ADDRESS() ((u64)__builtin_return_address(0))
 
 /* The names are the compiler's: gcc's and clang's alike. */
 #define ACCESS(length)                                            \

@@ -201,7 +201,7 @@ static __noinline void record_block(const struct buddy *b, enum event_kind kind,
                                     unsigned order)
 {
 	if (b->map == page_map)
-		event_block(kind, pfn, order, PAGE_SIZE << order, b->zone);
+		event_block(kind, pfn, order, PAGE_SIZE << order, b->zone, 0);
 }
 
 /* What merged or was split: the other order is the event's size. */
@@ -209,7 +209,7 @@ static void record_step(const struct buddy *b, enum event_kind kind, u32 pfn, un
                         u64 other)
 {
 	if (b->map == page_map && order != other)
-		event_block(kind, align_down(pfn, block_pages(order)), order, other, b->zone);
+		event_block(kind, align_down(pfn, block_pages(order)), order, other, b->zone, 0);
 }
 
 /* The free block is an inner page so far. */

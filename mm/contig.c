@@ -107,7 +107,7 @@ struct page *alloc_contig_pages(u64 nr_pages, u64 align_pages, gfp_t gfp)
 		page_debug_allocated(page, nr_pages);
 	if (page != NULL && event_any())
 		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), log2_ceil(nr_pages),
-		            nr_pages << PAGE_SHIFT, page->zone);
+		            nr_pages << PAGE_SHIFT, page->zone, RETURN_ADDRESS());
 	if (page == NULL)
 		page_alloc_failed(gfp, log2_ceil(nr_pages));
 	else
@@ -134,7 +134,7 @@ void free_contig_pages(struct page *page, u64 nr_pages)
 		      nr_pages);
 	if (event_any())
 		event_block(EVENT_PAGES_FREE, pfn, log2_ceil(nr_pages), nr_pages << PAGE_SHIFT,
-		            z->id);
+		            z->id, 0);
 	flags = zone_lock(z);
 	buddy_free_range(&z->buddy, (u32)pfn, (u32)(pfn + nr_pages));
 	platform_pages_freed(page, nr_pages);

@@ -173,21 +173,22 @@ static __always_inline struct page *alloc_near(struct cpu_pages *cpu, gfp_t gfp,
 	return page;
 }
 
-static __noinline struct page *alloc_near_recorded(struct cpu_pages *cpu, gfp_t gfp, unsigned order)
+static __noinline struct page *alloc_near_recorded(struct cpu_pages *cpu, gfp_t gfp, unsigned order,
+                                                   u64 caller)
 {
 	struct page *page = alloc_near(cpu, gfp, order, true);
 
 	if (page != NULL)
 		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order, PAGE_SIZE << order,
-		            page->zone);
+		            page->zone, caller);
 	return page;
 }
 
-struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order)
+struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order, u64 caller)
 {
 	u64 flags = irq_save();
 	struct cpu_pages *cpu = mm_this(pages);
-	struct page *page = unlikely(cpu->diverted) ? alloc_near_recorded(cpu, gfp, order)
+	struct page *page = unlikely(cpu->diverted) ? alloc_near_recorded(cpu, gfp, order, caller)
 	                                            : alloc_near(cpu, gfp, order, false);
 
 	irq_restore(flags);
@@ -220,7 +221,7 @@ static __always_inline void free_to(struct cpu_pages *cpu, struct page_stack *s,
 
 static __noinline void free_recorded(struct cpu_pages *cpu, struct page *page, unsigned order)
 {
-	event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order, page->zone);
+	event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order, page->zone, 0);
 	free_to(cpu, held_of_zone(cpu, page->zone), page, order, true);
 }
 

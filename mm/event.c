@@ -158,7 +158,8 @@ __noinline void event_record(const struct event *e)
 	irq_restore(flags);
 }
 
-__noinline void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 bytes, unsigned zone)
+__noinline void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 bytes, unsigned zone,
+                            u64 caller)
 {
 	event_record(&(struct event){
 	    .kind = (u8)kind,
@@ -166,6 +167,7 @@ __noinline void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 b
 	    .size = bytes,
 	    .order = (u8)order,
 	    .node = (u8)(zone >> 2),
+	    .site = caller != 0 ? event_number_caller(caller) : EVENT_NO_SITE,
 	    .cache = EVENT_NO_CACHE,
 	});
 }

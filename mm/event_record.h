@@ -28,8 +28,10 @@ static __always_inline bool event_is_on(enum event_kind kind)
  * their records. */
 void event_record(const struct event *e);
 
-/* The caller has asked event_any(). A block of page frames: */
-void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 bytes, unsigned zone);
+/* The caller has asked event_any(). A block of page frames, and the address of the call that asked
+ * for it (0: nobody's, or not known): */
+void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 bytes, unsigned zone,
+                 u64 caller);
 /* a number of things, of a zone's stack or of a cache's magazine: */
 void event_trip(enum event_kind kind, u16 cache, unsigned order, unsigned node, u64 nr);
 /* bytes at an address: */
@@ -50,3 +52,9 @@ void event_stream_release(void);
 /* A cache's number from now on; EVENT_NO_CACHE: there are too many. Under the caches' lock. */
 u16 event_name_cache(const char *name, u32 size);
 const char *event_cache_name(u16 cache); /* NULL: none */
+
+/* A number for the address of a call, from now on: above those of the call sites that have a
+ * record. EVENT_NO_SITE: there are too many. Any context. */
+u16 event_number_caller(u64 address);
+/* Of either kind: "mm/foo.c:12 (bar)", "bar+0x2a". Returns buf. */
+char *event_site_name(char buf[96], u16 site);

@@ -123,8 +123,8 @@ static __always_inline bool page_stack_push(struct page_stack *s, struct page *p
  * back. Any zone, order < CPU_PAGE_ORDERS, any context.
  */
 struct page *cpu_pages_alloc(struct zone *z, gfp_t gfp, unsigned order);
-struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order); /* of any zone of the node, the
-                                                                 highest first */
+/* Of any zone of the node, the highest first. caller: for the event. */
+struct page *cpu_pages_alloc_near(gfp_t gfp, unsigned order, u64 caller);
 void cpu_pages_free(struct page *page, unsigned order);
 
 /* Up to n of the single pages that this context holds of its highest zone. */

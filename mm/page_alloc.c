@@ -86,7 +86,7 @@ static struct page *take_from_any(unsigned node, gfp_t gfp, unsigned order, u32 
 void page_alloc_failed(gfp_t gfp, unsigned order)
 {
 	if (event_any())
-		event_block(EVENT_OUT_OF_MEMORY, 0, order, PAGE_SIZE << order, 0);
+		event_block(EVENT_OUT_OF_MEMORY, 0, order, PAGE_SIZE << order, 0, 0);
 	oom_report(gfp, order, __atomic_add_fetch(&nr_failures, 1, __ATOMIC_RELAXED));
 }
 
@@ -117,7 +117,8 @@ static __noinline struct page *take_slowly(unsigned node, gfp_t gfp, unsigned or
 	return page;
 }
 
-static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages)
+/* caller: for the event. */
+static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pages, u64 caller)
 {
 	struct page *page;
 
@@ -137,7 +138,7 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 		page_debug_allocated(page, page_block_pages(page));
 	if (event_any())
 		event_block(EVENT_PAGES_ALLOC, page_to_pfn(page), order,
-		            page_block_pages(page) << PAGE_SHIFT, page->zone);
+		            page_block_pages(page) << PAGE_SHIFT, page->zone, caller);
 	if (gfp & __GFP_ZERO)
 		memset(page_address(page), 0, page_block_pages(page) << PAGE_SHIFT);
 	return page;
@@ -145,12 +146,12 @@ static struct page *allocate(unsigned node, gfp_t gfp, unsigned order, u32 nr_pa
 
 struct page *alloc_pages_node(unsigned node, gfp_t gfp, unsigned order)
 {
-	return allocate(node, gfp, order, 0);
+	return allocate(node, gfp, order, 0, RETURN_ADDRESS());
 }
 
-static __noinline struct page *alloc_slowly(gfp_t gfp, unsigned order)
+static __noinline struct page *alloc_slowly(gfp_t gfp, unsigned order, u64 caller)
 {
-	return allocate(mm_this(pages)->node, gfp, order, 0);
+	return allocate(mm_this(pages)->node, gfp, order, 0, caller);
 }
 
 static __always_inline struct page *given_out(struct page *page, unsigned order)
@@ -160,30 +161,32 @@ static __always_inline struct page *given_out(struct page *page, unsigned order)
 }
 
 /* Blocks that no stack holds, in the common case: from the highest zone. */
-static __noinline struct page *alloc_large(gfp_t gfp, unsigned order)
+static __noinline struct page *alloc_large(gfp_t gfp, unsigned order, u64 caller)
 {
 	struct page *page = NULL;
 
 	if (likely(!event_any() && !(gfp & GFP_PLACED) && order <= MAX_ORDER &&
 	           zone_can_spare(mm_this(pages)->zone[0], gfp, ZONE_NORMAL, 1ull << order)))
 		page = zone_alloc(mm_this(pages)->zone[0], order);
-	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order, caller);
 }
 
 /* An empty stack: a trip to its zone in the common case, or what is below it in the node. */
-static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order)
+static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order, u64 caller)
 {
-	struct page *page = cpu_pages_alloc_near(gfp, order);
+	struct page *page = cpu_pages_alloc_near(gfp, order, caller);
 
-	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order);
+	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order, caller);
 }
 
-/* From the stacks of the highest zone, which stand first. */
+/* From the stacks of the highest zone, which stand first. The return address is looked at where it
+ * is needed, or the hot way would load it too. */
 static __always_inline struct page *alloc_hot(gfp_t gfp, unsigned order)
 {
 	struct page *page = page_stack_pop(&mm_this(pages)->stack[0][order], order);
 
-	return likely(page != NULL) ? given_out(page, order) : alloc_refill(gfp, order);
+	return likely(page != NULL) ? given_out(page, order)
+	                            : alloc_refill(gfp, order, RETURN_ADDRESS());
 }
 
 __mm_fast struct page *alloc_hot_page(gfp_t gfp)
@@ -194,9 +197,9 @@ __mm_fast struct page *alloc_hot_page(gfp_t gfp)
 __mm_fast struct page *alloc_any_pages(gfp_t gfp, unsigned order)
 {
 	if (unlikely(order >= CPU_PAGE_ORDERS))
-		return alloc_large(gfp, order);
+		return alloc_large(gfp, order, RETURN_ADDRESS());
 	if (unlikely(gfp & GFP_PLACED))
-		return alloc_slowly(gfp, order);
+		return alloc_slowly(gfp, order, RETURN_ADDRESS());
 	return alloc_hot(gfp, order);
 }
 
@@ -226,7 +229,7 @@ static __noinline __cold void free_oddly(struct page *page, unsigned order)
 	if (retire_free(page, order)) {
 		if (event_any()) /* after it, which alone can say so */
 			event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order,
-			            page->zone);
+			            page->zone, 0);
 		return;
 	}
 	fault = page_free_fault(page, order);
@@ -243,7 +246,7 @@ static __noinline void free_large(struct page *page, unsigned order)
 		page_debug_freed(page, 1ull << order);
 	if (event_any() && page_free_fault(page, order) == NULL)
 		event_block(EVENT_PAGES_FREE, page_to_pfn(page), order, PAGE_SIZE << order,
-		            page->zone);
+		            page->zone, 0);
 	if (unlikely(page_state(page) == PAGEBLOCK_UNKNOWN ||
 	             page_lookup(page_to_pfn(page)) == NULL || page->zone >= MAX_ZONES ||
 	             !zone_free(page_zone(page), page, order)))
@@ -299,7 +302,8 @@ size_t alloc_pages_bulk(gfp_t gfp, size_t n, struct page *pages[])
 		if (!(gfp & GFP_PLACED))
 			nr += pop_many(n - nr, pages + nr);
 		if (nr < n) {
-			pages[nr] = alloc_page(gfp);
+			pages[nr] =
+			    event_any() ? alloc_slowly(gfp, 0, RETURN_ADDRESS()) : alloc_page(gfp);
 			if (pages[nr++] == NULL)
 				return nr - 1;
 		}
@@ -313,15 +317,20 @@ void free_pages_bulk(size_t n, struct page *pages[])
 		free_page(pages[i]);
 }
 
-struct page *page_run_alloc_node(unsigned node, gfp_t gfp, u32 nr_pages)
+static struct page *allocate_run(unsigned node, gfp_t gfp, u32 nr_pages, u64 caller)
 {
 	assert(nr_pages != 0 && nr_pages <= 1u << MAX_ORDER);
-	return allocate(node, gfp, log2_ceil(nr_pages), nr_pages);
+	return allocate(node, gfp, log2_ceil(nr_pages), nr_pages, caller);
+}
+
+struct page *page_run_alloc_node(unsigned node, gfp_t gfp, u32 nr_pages)
+{
+	return allocate_run(node, gfp, nr_pages, RETURN_ADDRESS());
 }
 
 struct page *page_run_alloc(gfp_t gfp, u32 nr_pages)
 {
-	return page_run_alloc_node(mm_this(pages)->node, gfp, nr_pages);
+	return allocate_run(mm_this(pages)->node, gfp, nr_pages, RETURN_ADDRESS());
 }
 
 void page_run_free(struct page *head, u32 nr_pages)
@@ -330,7 +339,7 @@ void page_run_free(struct page *head, u32 nr_pages)
 		page_debug_freed(head, nr_pages);
 	if (event_any())
 		event_block(EVENT_PAGES_FREE, page_to_pfn(head), log2_ceil(nr_pages),
-		            (u64)nr_pages << PAGE_SHIFT, head->zone);
+		            (u64)nr_pages << PAGE_SHIFT, head->zone, 0);
 	zone_free_run(page_zone(head), head, nr_pages);
 }
 
@@ -340,7 +349,8 @@ void *alloc_pages_exact(size_t bytes, gfp_t gfp)
 
 	if (bytes == 0 || bytes > PAGE_SIZE << MAX_ORDER)
 		return NULL;
-	head = page_run_alloc(gfp, (u32)div_round_up(bytes, PAGE_SIZE));
+	head = allocate_run(mm_this(pages)->node, gfp, (u32)div_round_up(bytes, PAGE_SIZE),
+	                    RETURN_ADDRESS());
 	return head ? page_address(head) : NULL;
 }
 

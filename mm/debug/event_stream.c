@@ -8,18 +8,23 @@
  * cannot be lost.
  *
  * A cache gets its number when events are turned on, or when it is made after that; its name is
- * kept here, because the cache may be gone when its events are drained.
+ * kept here, because the cache may be gone when its events are drained. Who asks for pages has no
+ * record, as those have that ask for objects (<mm/site.h>): the address of the call gets the next
+ * number above theirs when it is first seen.
  *
  * Nothing here allocates between open and release.
  */
 #include "../event_record.h"
 #include "../slab_internal.h"
 
+#include <lib/assert.h>
 #include <lib/string.h>
 #include <mm/page_alloc.h>
 #include <mm/site.h>
 
 #define NR_NAMES 1024u
+#define NR_CALLERS 1024u /* a power of two */
+#define MAX_LOOKS 32u    /* for a caller's place; the table is to be sparse */
 
 struct cache_name {
 	char text[32];
@@ -27,8 +32,12 @@ struct cache_name {
 	bool is_written;
 };
 
+#define TABLES_SIZE (NR_NAMES * sizeof(struct cache_name) + NR_CALLERS * sizeof(u64))
+
 static struct event_options options; /* C while open */
 static struct cache_name *names;     /* NR_NAMES; NULL: closed */
+static u64 *callers;                 /* A; NR_CALLERS, 0: free; behind the names */
+static u32 first_caller;             /* its number */
 static u32 nr_names;                 /* under the caches' lock */
 static u64 nr_bytes;                 /* A */
 static u64 written_sites[(TAG_MARK + 63) / 64];
@@ -60,6 +69,32 @@ const char *event_cache_name(u16 cache)
 	return names != NULL && cache < nr_names ? names[cache].text : NULL;
 }
 
+/* Places are only ever taken, so a number stands for one address. */
+u16 event_number_caller(u64 address)
+{
+	u64 place = address * 0x9e3779b97f4a7c15 >> 32; /* Knuth's multiplicative hash */
+
+	for (u64 i = place; i < place + MAX_LOOKS; i++) {
+		u64 *at = &callers[i % NR_CALLERS];
+		u64 seen = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+		if (seen == 0 && __atomic_compare_exchange_n(at, &seen, address, false,
+		                                             __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			seen = address;
+		if (seen == address)
+			return (u16)(first_caller + i % NR_CALLERS);
+	}
+	return EVENT_NO_SITE;
+}
+
+char *event_site_name(char buf[96], u16 site)
+{
+	if (callers == NULL || site < first_caller || site >= first_caller + NR_CALLERS)
+		return site_name(buf, site);
+	return platform_symbol(buf,
+	                       __atomic_load_n(&callers[site - first_caller], __ATOMIC_RELAXED));
+}
+
 /* The text in whole records behind the one that announces it. */
 static void write_text(struct event *e, const char *text)
 {
@@ -87,9 +122,10 @@ static void name_site(u16 tag, u64 time)
 	if (tag >= TAG_MARK || (written_sites[tag / 64] >> tag % 64 & 1))
 		return;
 	written_sites[tag / 64] |= 1ull << tag % 64;
-	if (site == NULL)
-		return;
-	format_buf(text, sizeof(text), "%s %s:%u", site->function, site->file, site->line);
+	if (site != NULL)
+		format_buf(text, sizeof(text), "%s %s:%u", site->function, site->file, site->line);
+	else
+		event_site_name(text, tag);
 	write_text(&e, text);
 }
 
@@ -203,7 +239,10 @@ bool event_stream_open(const struct event_options *o)
 	nr_bytes = 0;
 	nr_names = 0;
 	memset(written_sites, 0, sizeof(written_sites));
-	names = alloc_pages_exact(NR_NAMES * sizeof(*names), GFP_KERNEL | __GFP_NOWARN);
+	names = alloc_pages_exact(TABLES_SIZE, GFP_KERNEL | __GFP_NOWARN | __GFP_ZERO);
+	first_caller = TAG_FIRST_SITE + site_count();
+	assert(first_caller + NR_CALLERS <= TAG_MARK);
+	callers = (u64 *)(names != NULL ? names + NR_NAMES : NULL);
 	return names != NULL;
 }
 
@@ -222,11 +261,12 @@ u64 event_stream_bytes(void)
 void event_stream_release(void)
 {
 	if (names != NULL)
-		free_pages_exact(names, NR_NAMES * sizeof(*names));
-	names = NULL;
+		free_pages_exact(names, TABLES_SIZE);
+	event_stream_init();
 }
 
 void event_stream_init(void)
 {
 	names = NULL;
+	callers = NULL;
 }

@@ -5,7 +5,6 @@
 
 #include <lib/format.h>
 #include <lib/string.h>
-#include <mm/site.h>
 
 /* What an event's fields are, for a line about it. */
 enum shape { BLOCK, BLOCKS, FROM_TO, TRIP, BYTES, NUMBER };
@@ -132,7 +131,7 @@ char *event_text(char buf[EVENT_TEXT_MAX], const struct event *e)
 		return buf;
 	}
 	details(what, sizeof(what), e);
-	site_name(site, e->site);
+	event_site_name(site, e->site);
 	format_buf(buf, EVENT_TEXT_MAX, "%s%s%s%s%s%s", name, what, cache != NULL ? " of " : "",
 	           cache != NULL ? cache : "", e->site != EVENT_NO_SITE ? " by " : "",
 	           e->site != EVENT_NO_SITE ? site : "");

@@ -125,6 +125,16 @@ class Files(Scratch):
                           (["--first", "1"], 1)):
             self.assertEqual(len(events(path, *chosen)[1].splitlines()), n, chosen)
 
+    def test_sums_of_pages_stand_apart(self):
+        name = record(2, site=5, size=8) + b"ask+0x2a".ljust(32, b"\0")
+        path = self.path(data=HEAD + name + record(PAGES_ALLOC, 1, 0x1000, 4096, site=5) + record(PAGES_ALLOC, 2, 0x2000, 8192, site=5)
+                         + record(OBJECT_ALLOC, 3, 0x1000, 8, site=6) + record(17, 4, 0x1000, 4096) + record(17, 5, 0x8000, 4096)
+                         + record(END, 9))
+        objects, pages = events(path, "--stat")[1].split("who asked for pages")
+        self.assertRegex(pages, r"\nask\+0x2a +2 +1 +1 +8192\n")
+        self.assertRegex(objects, r"\nsite 6 +1 +0 +1 +8\n")
+        self.assertEqual(len(pages.strip().splitlines()), 2)
+
 
 class Host(Scratch):
     """The program that replays on this machine."""
@@ -180,7 +190,9 @@ class Kernel(Scratch):
             self.assertRegex(out, r"trace: \d+ events, 0 lost, \d+ bytes to " + port)
             code, said, _ = events(path, "--check")
             self.assertEqual(code, 0, said)
-            self.assertRegex(events(path, "--stat")[1], r"magazine-refill +\d+")
+            stat = events(path, "--stat")[1]
+            self.assertRegex(stat, r"magazine-refill +\d+")
+            self.assertRegex(stat.split("who asked for pages")[1], r"\nslab_grow\+0x[0-9a-f]+ +\d+")
 
     def test_without_a_port_it_says_so(self):
         code, out, _ = run(sys.executable, RUNNER, "--qemu", QEMU, "--kernel", KERNEL, "--mem", "64M", "--expect", "exit",
@@ -191,9 +203,8 @@ class Kernel(Scratch):
     def test_the_monitor(self):
         path = self.path()
         m = Machine("-chardev", "file,id=events,path=" + path, "-device", "isa-debugcon,iobase=0xe9,chardev=events")
-        self.addCleanup(m.process.wait)
-        self.addCleanup(m.process.kill)
-        m.settle()
+        self.addCleanup(m.close)
+        m.wait_for_prompt()
         self.assertIn("trace: off", m.ask("trace"))
         self.assertIn("trace: it is off", m.ask("trace off"))
         self.assertIn("pagess is no group", m.ask("trace on pagess"))

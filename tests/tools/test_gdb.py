@@ -43,7 +43,7 @@ class GdbTest(unittest.TestCase):
         monitor = os.path.join(cls.scratch, "monitor")
         cls.machine = Machine("-chardev", "socket,id=gdb,server=on,wait=off,path=" + cls.socket, "-gdb", "chardev:gdb",
                               "-monitor", "unix:%s,server=on,wait=off" % monitor)
-        cls.machine.settle()
+        cls.machine.wait_for_prompt()
         cls.machine.ask("alloc bytes 100")
         cls.machine.ask("alloc bytes 50000")
         cls.machine.ask("alloc pages 3")

@@ -92,28 +92,28 @@ class Machine:
     def send(self, keys):
         self.process.stdin.write(keys.encode("latin-1"))
 
-    def settle(self):
-        """Reads what is on its way until nothing has come for a moment."""
-        while select.select([self.process.stdout], [], [], 0.4)[0]:
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                break
-            self.raw += data.decode("latin-1")
-        text, self.raw = self.raw, ""
-        return text
+    def wait_for_prompt(self):
+        """Until a line can be typed; what came before it."""
+        return self.read_until(r"\r" + PROMPT + r"\x1b\[K")
+
+    def give_up(self):
+        """Ctrl-C: the line is gone, and a new one begins."""
+        self.send(ctrl("C"))
+        self.read_until(r"\^C.*\r" + PROMPT + r"\x1b\[K")
 
     def ask(self, line):
         """Types the line and Enter; returns the answer without the echo and the prompt."""
         self.send(line + "\r")
         self.read_until(r"\n")
-        answer = self.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        answer = self.wait_for_prompt()
         return answer[: answer.rindex("\r" + PROMPT)].replace("\r\n", "\n")
 
     def typed(self, keys):
-        """Sends the keys; returns the line as a terminal shows it, and the cursor's place in it."""
-        self.send(keys)
+        """Sends the keys; returns the line as a terminal shows it, and the cursor's place in it. Ctrl-L behind them clears
+        the screen: what comes before that is all that the keys do."""
+        self.send(keys + ctrl("L"))
         terminal = Terminal()
-        terminal.feed("\r" + PROMPT + self.settle())
+        terminal.feed("\r" + PROMPT + self.read_until(r"\x1b\[2J")[: -len("\x1b[2J")])
         return terminal.lines[-1].rstrip()[len(PROMPT) :], terminal.column - len(PROMPT)
 
     def cpu_seconds(self):
@@ -146,7 +146,7 @@ class MonitorTest(unittest.TestCase):
     def setUpClass(cls):
         check_needs()
         cls.machine = Machine()
-        cls.machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        cls.machine.wait_for_prompt()
 
     @classmethod
     def tearDownClass(cls):
@@ -160,8 +160,7 @@ class MonitorTest(unittest.TestCase):
         try:
             self.assertEqual(self.machine.typed(keys), (text, column))
         finally:
-            self.machine.send(ctrl("C"))
-            self.machine.settle()
+            self.machine.give_up()
 
     # A command: what it is asked and what its answer has; or the test here that asks it.
     COMMANDS = {
@@ -293,8 +292,7 @@ class MonitorTest(unittest.TestCase):
                 try:
                     self.assertEqual(self.machine.typed(keys)[0], text)
                 finally:
-                    self.machine.send(ctrl("C"))
-                    self.machine.settle()
+                    self.machine.give_up()
 
     def test_more_shows_a_screen_at_a_time(self):
         """Page, line, rest: nothing is lost between them."""
@@ -323,7 +321,7 @@ class MonitorTest(unittest.TestCase):
         for _ in range(2):
             self.machine.read_until(r"\x1b\[2J\x1b\[Hmem, every 1 s; a key ends it\r\n(.*\n)+failed page allocations")
         self.machine.send("x")
-        self.machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        self.machine.wait_for_prompt()
         self.assertIn("usage: watch", self.ask("watch 0 mem"))
         self.assertEqual(self.ask("watch view"), "watch: not of view\n")
 
@@ -336,7 +334,7 @@ class MonitorTest(unittest.TestCase):
             self.machine.send(key)
             self.machine.read_until(expected)
         self.machine.send("q")
-        self.machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        self.machine.wait_for_prompt()
         self.assertEqual(self.ask("demo off"), "")
         self.assertIn("holds", self.ask("check"))
 
@@ -403,15 +401,12 @@ class MonitorTest(unittest.TestCase):
         text, column = self.machine.typed("x" * 60 + "y" * 60)
         self.assertEqual(len(PROMPT + text), 79)
         self.assertEqual(column, len(text))
-        self.machine.send(ctrl("C"))
-        self.machine.settle()
+        self.machine.give_up()
 
     def test_ctrl_l_clears_the_screen_and_keeps_the_line(self):
         self.machine.send("abc" + ctrl("L"))
-        text = self.machine.settle()
-        self.assertIn("\x1b[2J\x1b[H\r" + PROMPT + "abc", text)
-        self.machine.send(ctrl("C"))
-        self.machine.settle()
+        self.machine.read_until(r"\x1b\[2J\x1b\[H\r" + PROMPT + "abc")
+        self.machine.give_up()
 
     def test_history(self):
         self.ask("loglevel")
@@ -420,7 +415,6 @@ class MonitorTest(unittest.TestCase):
         self.edit(UP + UP, "loglevel", 8)
         self.edit("typing" + UP + DOWN, "typing", 6)
         self.machine.send(UP + UP)
-        self.machine.settle()
         self.assertEqual(self.ask(""), "loglevel: 6\n")
 
     def test_ctrl_c_gives_the_line_up(self):
@@ -432,11 +426,11 @@ class MonitorTest(unittest.TestCase):
         self.machine.send("loglevel\nloglevel 7\nloglevel 6\n")
         text = ""
         for _ in range(3):
-            text += self.machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+            text += self.machine.wait_for_prompt()
         self.assertEqual(re.findall(r"loglevel: (\d)", text), ["6", "7", "6"])
 
     def test_idle_prompt_costs_nothing(self):
-        self.machine.settle()
+        self.ask("loglevel")
         before = self.machine.cpu_seconds()
         time.sleep(2)
         self.assertLess(self.machine.cpu_seconds() - before, 0.5)
@@ -455,7 +449,7 @@ class EndTest(unittest.TestCase):
 
     def at_prompt(self, *args, **options):
         machine = self.boot(*args, **options)
-        machine.read_until(r"\r" + PROMPT + r"\x1b\[K")
+        machine.wait_for_prompt()
         return machine
 
     def test_raw_free_of_a_held_page_stops_the_machine(self):

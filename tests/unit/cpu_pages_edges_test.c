@@ -52,7 +52,7 @@ static unsigned left_by_a_refill(struct zone *z, unsigned order, gfp_t gfp, u64 
 
 	drain_cpu_pages();
 	former = leave(z, ordinary, urgent);
-	page = cpu_pages_alloc_near(gfp, order);
+	page = cpu_pages_alloc_near(gfp, order, 0);
 	left = entries(s, order);
 	put_back(z, &former);
 	ASSERT_NOT_NULL(page);
@@ -91,7 +91,7 @@ TEST(cpu_pages_edges, a_zone_with_too_little_is_passed_over)
 		return test_skip("this machine has one zone with memory for all");
 	drain_cpu_pages();
 	former = leave(z, 1, 1);
-	page = cpu_pages_alloc_near(GFP_KERNEL, 1);
+	page = cpu_pages_alloc_near(GFP_KERNEL, 1, 0);
 	put_back(z, &former);
 	ASSERT_NOT_NULL(page);
 	EXPECT_TRUE(page_zone(page) == mm_this(pages)->zone[1]);

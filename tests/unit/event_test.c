@@ -303,6 +303,110 @@ TEST(event, blocks_of_every_way_in_and_out)
 	EXPECT_FALSE(reader.late);
 }
 
+/* --- who asked for pages --- */
+
+static __noinline void ask_and_free(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	EXPECT_NOT_NULL(page);
+	free_page(page);
+}
+
+static __noinline void ask_in_every_way(struct page *out[])
+{
+	void *exact;
+
+	out[0] = alloc_page(GFP_KERNEL);
+	out[1] = alloc_pages(GFP_KERNEL, 2);
+	out[2] = alloc_pages(GFP_KERNEL, 6);
+	out[3] = alloc_pages(GFP_KERNEL | __GFP_ZERO, 0);
+	out[4] = alloc_pages_node(0, GFP_KERNEL, 0);
+	out[5] = alloc_contig_pages(5, 1, GFP_KERNEL);
+	exact = alloc_pages_exact(PAGE_SIZE, GFP_KERNEL);
+	EXPECT_EQ(alloc_pages_bulk(GFP_KERNEL, 2, out + 7), 2);
+	out[6] = virt_to_page(exact);
+}
+
+static void give_back(struct page *page[])
+{
+	free_page(page[0]);
+	free_pages(page[1], 2);
+	free_pages(page[2], 6);
+	free_page(page[3]);
+	free_page(page[4]);
+	free_contig_pages(page[5], 5);
+	free_pages_exact(page_address(page[6]), PAGE_SIZE);
+	free_pages_bulk(2, page + 7);
+}
+
+/* Whether a site's name is that of a call inside the function. */
+static bool is_called_in(u16 site, const void *function, u64 length)
+{
+	char name[96], wanted[96];
+	bool found = false;
+
+	event_site_name(name, site);
+	for (u64 at = 1; at <= length && !found; at++)
+		found = strcmp(name, platform_symbol(wanted, (u64)function + at)) == 0;
+	return found;
+}
+
+TEST(event, a_block_knows_the_call_that_asked)
+{
+	enum { NR = 9, CODE = 2000 }; /* at least the function's bytes */
+	struct page *page[NR];
+	u16 site[2];
+
+	ASSERT_EQ(start(EVENT_GROUP_PAGES, 0, false), 0);
+	ask_in_every_way(page);
+	ASSERT_NE(event_drain(SIZE_MAX), 0);
+	for (unsigned i = 0; i < NR; i++) {
+		const struct event *e = find(EVENT_PAGES_ALLOC, page_to_phys(page[i]));
+
+		ASSERT_NOT_NULL(e);
+		EXPECT_TRUE(is_called_in(e->site, ask_in_every_way, CODE));
+		for (unsigned j = 0; j < i && i != 8; j++)
+			EXPECT_NE(find(EVENT_PAGES_ALLOC, page_to_phys(page[j]))->site, e->site);
+	}
+	give_back(page);
+	for (unsigned i = 0; i < 2; i++) {
+		reader.nr_caught = 0;
+		ask_and_free();
+		event_drain(SIZE_MAX);
+		site[i] = find(EVENT_PAGES_ALLOC, 0)->site;
+		EXPECT_EQ(find(EVENT_PAGES_FREE, 0)->site, EVENT_NO_SITE);
+	}
+	EXPECT_EQ(site[0], site[1]);
+	EXPECT_TRUE(reader.site_named);
+	stop();
+}
+
+/* A number stands for one address, to the end; when there is no place the rest have none. */
+TEST(event, more_callers_than_places)
+{
+	u16 number[1500];
+	unsigned nr_without = 0;
+
+	ASSERT_EQ(start(EVENT_GROUP_PAGES, 0, false), 0);
+	for (u64 i = 0; i < ARRAY_SIZE(number); i++) {
+		number[i] = event_number_caller(0xffffffff80100000 + i * 8);
+		nr_without += number[i] == EVENT_NO_SITE;
+	}
+	EXPECT_LE(nr_without, 1500 - 900);
+	EXPECT_GE(nr_without, 1500 - 1024);
+	for (u64 i = 0; i < ARRAY_SIZE(number); i++) {
+		u64 address = 0xffffffff80100000 + i * 8;
+		char name[96], wanted[96];
+
+		EXPECT_EQ(event_number_caller(address), number[i]);
+		if (number[i] != EVENT_NO_SITE)
+			EXPECT_STREQ(event_site_name(name, number[i]),
+			             platform_symbol(wanted, address));
+	}
+	stop();
+}
+
 static struct {
 	struct page *page[64];
 	void *object[400];

@@ -31,6 +31,7 @@ typedef int64_t s64;
 /* Written only while the machine boots; in the kernel an attempt faults from then on. */
 #define __ro_after_init __attribute__((section(".ro_after_init")))
 #define __noinline __attribute__((noinline))
+#define RETURN_ADDRESS() ((u64)__builtin_return_address(0)) /* who called this function */
 #define __cold __attribute__((cold))
 #define __no_asan __attribute__((no_sanitize_address)) /* may touch what is poisoned */
 #define __must_check __attribute__((warn_unused_result))

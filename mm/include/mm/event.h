@@ -19,7 +19,7 @@ struct event {
 	u64 time;    /* cycles() */
 	u64 address; /* physical for pages and slabs, virtual for objects and areas */
 	u64 size;
-	u16 site;  /* number of a call site: its tag; EVENT_NO_SITE */
+	u16 site;  /* number of a call site: its tag, or a caller's number; EVENT_NO_SITE */
 	u16 cache; /* EVENT_NO_CACHE */
 	u8 kind;   /* enum event_kind */
 	u8 cpu;
