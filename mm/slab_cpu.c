@@ -258,50 +258,50 @@ __mm_fast void kmem_cache_free(struct kmem_cache *c, void *object)
 		cache_free_slowly(c, object);
 }
 
-/* Frees objects into the loaded magazine, up to one that takes a longer way; returns how many.
+/* Frees objects into the loaded magazine, up to one that takes a longer way; returns that one.
  * Neighbours tend to be of one slab, so the page is looked up only for another. Interrupts off. */
-static size_t push_many(const struct kmem_cache *c, size_t n, void *objects[])
+static void **push_many(const struct kmem_cache *c, void **next, void **end)
 {
 	struct cpu_objects *o = cpu_objects_here(data_race(c->home)); /* for all of the batch */
 	struct magazine_slot *top = o->top;
-	size_t nr, room = min_u64(n, (u64)(o->limit - top));
 	u64 base = 0, bytes = 0, reciprocal = 0;
 	struct slab *s = NULL;
 
-	for (nr = 0; nr < room; nr++) {
-		u64 offset = (u64)objects[nr] - base;
+	for (end = next + min_u64((u64)(end - next), (u64)(o->limit - top)); next < end; next++) {
+		void *object = *next;
+		u64 offset = (u64)object - base;
 		u16 *tag;
 
 		if (unlikely(offset >= bytes)) {
-			s = slab_of(objects[nr]);
+			s = slab_of(object);
 			if (s == NULL || s->cache != c)
 				break;
 			base = s->base;
 			bytes = (u64)s->nr_pages << PAGE_SHIFT;
 			reciprocal = s->reciprocal;
-			offset = (u64)objects[nr] - base;
+			offset = (u64)object - base;
 		}
 		tag = tag_at(s, reciprocal, offset);
 		if (unlikely(tag == NULL || *tag < TAG_FIRST_SITE))
 			break;
 		*tag = TAG_IN_MAGAZINE;
-		*++top = (struct magazine_slot){objects[nr], tag};
-		platform_poison(objects[nr], c->size);
+		*++top = (struct magazine_slot){object, tag};
+		platform_poison(object, c->size);
 	}
 	o->top = top;
-	return nr;
+	return next;
 }
 
 void kmem_cache_free_bulk(struct kmem_cache *c, size_t n, void *objects[])
 {
-	size_t done = 0;
+	void **next = objects, **end = objects + n;
 
-	while (done < n) {
+	while (next < end) {
 		u64 flags = irq_save();
 
-		done += push_many(c, n - done, objects + done);
+		next = push_many(c, next, end);
 		irq_restore(flags);
-		if (done < n)
-			kmem_cache_free(c, objects[done++]); /* whatever stopped it */
+		if (next < end)
+			kmem_cache_free(c, *next++); /* whatever stopped it */
 	}
 }
