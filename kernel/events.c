@@ -233,7 +233,7 @@ void events_finish(void)
 /* --- text --- */
 
 /* Microseconds since they were turned on. */
-static u64 microseconds(u64 time)
+u64 events_microseconds(u64 time)
 {
 	u64 ticks = time - start_time;
 
@@ -248,7 +248,7 @@ void events_dump(size_t n)
 
 	n = event_last(last, min_u64(n, EVENTS_DUMP_MAX));
 	for (size_t i = 0; i < n; i++) {
-		u64 us = microseconds(last[i].time);
+		u64 us = events_microseconds(last[i].time);
 
 		kprintf("%5lu.%06lu cpu %u %s\n", us / 1000000, us % 1000000, last[i].cpu,
 		        event_text(text, &last[i]));
@@ -271,6 +271,11 @@ void events_status(void)
 	kprintf("       %lu events recorded, %lu lost, %lu waiting; %u a CPU's ring; %lu bytes "
 	        "written\n",
 	        s.nr_recorded, s.nr_lost, s.nr_waiting, s.nr_records, s.nr_bytes);
+}
+
+const char *events_port_name(void)
+{
+	return event_port_name(port);
 }
 
 void events_panic(void)

@@ -35,7 +35,7 @@ const struct monitor_command monitor_commands[] = {
      monitor_slabinfo},
     {"owners", "[-j]", "the caches and call sites that hold most memory", NULL, 0, 0,
      monitor_owners},
-    {"shrinkers", "", "who can give memory back", NULL, 0, 0, monitor_shrinkers},
+    {"shrinkers", "[-j]", "who can give memory back", NULL, 0, 0, monitor_shrinkers},
     {"vmeminfo", "[-j]", "the arenas of virtual addresses and other ranges", NULL, 0, 0,
      monitor_vmeminfo},
     {"sites", "[-j]", "live objects and bytes by the place that allocated them", NULL, 0, 0,
@@ -105,7 +105,7 @@ const struct monitor_command monitor_commands[] = {
      "INTERVAL: of the allocators' trips, a sample each: 100; 100,random,seed=1 by chance;\n"
      "100,objects=255 with so many objects. A wrong access to one stops the machine at once.",
      0, 1, monitor_kfence},
-    {"trace", "[on [LIST]|off|dump [N]|status]", "record what the memory manager does",
+    {"trace", "[on [LIST]|off|dump [N] [-j]|status [-j]]", "record what the memory manager does",
      "trace on           all events, to where they can go: QEMU's debug console, the second "
      "serial\n"
      "                   port, or memory, which keeps the newest\n"

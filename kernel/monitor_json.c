@@ -8,6 +8,7 @@
 #include <lib/log.h>
 #include <lib/string.h>
 #include <mm/mm.h>
+#include <mm/reclaim.h>
 #include <mm/vmem.h>
 
 static bool is_first; /* of the object's members */
@@ -237,6 +238,22 @@ static void json_frag(void)
 	}
 }
 
+static void json_shrinker(const struct shrinker *s, u64 could_give)
+{
+	json_begin();
+	json_text("shrinker", s->name);
+	if (could_give != SHRINKER_FREE_ANYWAY)
+		json_number("could_give_pages", could_give);
+	json_number("asked", s->nr_asked);
+	json_number("gave_pages", s->nr_given);
+	json_end();
+}
+
+static void json_shrinkers(void)
+{
+	shrinkers_visit(json_shrinker);
+}
+
 static const struct {
 	const char *name;
 	void (*print)(void);
@@ -245,7 +262,7 @@ static const struct {
     {"numastat", json_numastat}, {"buddyinfo", json_buddyinfo},
     {"slabinfo", json_slabinfo}, {"vmeminfo", json_vmeminfo},
     {"sites", json_sites},       {"owners", json_owners},
-    {"frag", json_frag},
+    {"frag", json_frag},         {"shrinkers", json_shrinkers},
 };
 
 bool monitor_json(int argc, char **argv, int *result)
@@ -257,8 +274,8 @@ bool monitor_json(int argc, char **argv, int *result)
 			return true;
 		}
 	for (const struct json_command *c = json_machine_commands; c->name != NULL; c++)
-		if (strcmp(c->name, argv[0]) == 0 && argc <= (c->takes_argument ? 2 : 1)) {
-			*result = c->print(argc == 2 ? argv[1] : NULL);
+		if (strcmp(c->name, argv[0]) == 0 && argc - 1 <= c->max_args) {
+			*result = c->print(argc, argv);
 			return true;
 		}
 	return false;

@@ -12,11 +12,12 @@
 #include <lib/lock_class.h>
 #include <mm/stats.h>
 
-static int json_memmap(const char *unused)
+static int json_memmap(int argc, char **argv)
 {
 	const struct memmap *m = memory_map();
 
-	(void)unused;
+	(void)argc;
+	(void)argv;
 	for (u32 i = 0; i < m->nr; i++) {
 		const struct mem_range *r = &m->range[i];
 
@@ -29,9 +30,10 @@ static int json_memmap(const char *unused)
 	return 0;
 }
 
-static int json_cpus(const char *unused)
+static int json_cpus(int argc, char **argv)
 {
-	(void)unused;
+	(void)argc;
+	(void)argv;
 	for (unsigned i = 0; i < smp_nr_cpus(); i++) {
 		struct sched_stats s;
 
@@ -49,11 +51,12 @@ static int json_cpus(const char *unused)
 	return 0;
 }
 
-static int json_threads(const char *unused)
+static int json_threads(int argc, char **argv)
 {
 	struct thread_info t;
 
-	(void)unused;
+	(void)argc;
+	(void)argv;
 	for (u32 id = 0; thread_next(id, &t); id = t.id) {
 		json_begin();
 		json_text("name", t.name);
@@ -78,11 +81,12 @@ static void print_lock_class(void *unused, const struct lock_class *c)
 	json_end();
 }
 
-static int json_locks(const char *unused)
+static int json_locks(int argc, char **argv)
 {
 	struct mm_traffic t;
 
-	(void)unused;
+	(void)argc;
+	(void)argv;
 	lock_class_visit(print_lock_class, NULL);
 	mm_traffic(&t);
 	json_begin();
@@ -105,11 +109,11 @@ static void print_log_line(enum log_level level, const char *text, size_t len, v
 	json_end();
 }
 
-static int json_log(const char *lines)
+static int json_log(int argc, char **argv)
 {
 	u64 nr = MONITOR_LOG_LINES;
 
-	if (lines != NULL && !monitor_number("log", lines, &nr))
+	if (argc == 2 && !monitor_number(argv[0], argv[1], &nr))
 		return -EINVAL;
 	log_for_each_tail(nr < MONITOR_MAX_LOG_LINES ? (unsigned)nr : MONITOR_MAX_LOG_LINES,
 	                  print_log_line, NULL);
@@ -117,6 +121,11 @@ static int json_log(const char *lines)
 }
 
 const struct json_command json_machine_commands[] = {
-    {"memmap", false, json_memmap}, {"cpus", false, json_cpus}, {"threads", false, json_threads},
-    {"locks", false, json_locks},   {"log", true, json_log},    {NULL, false, NULL},
+    {"memmap", 0, json_memmap},
+    {"cpus", 0, json_cpus},
+    {"threads", 0, json_threads},
+    {"locks", 0, json_locks},
+    {"log", 1, json_log},
+    {"trace", 2, monitor_trace_json},
+    {NULL, 0, NULL},
 };

@@ -51,10 +51,7 @@ void event_stream_release(void);
 
 /* A cache's number from now on; EVENT_NO_CACHE: there are too many. Under the caches' lock. */
 u16 event_name_cache(const char *name, u32 size);
-const char *event_cache_name(u16 cache); /* NULL: none */
 
 /* A number for the address of a call, from now on: above those of the call sites that have a
  * record. EVENT_NO_SITE: there are too many. Any context. */
 u16 event_number_caller(u64 address);
-/* Of either kind: "mm/foo.c:12 (bar)", "bar+0x2a". Returns buf. */
-char *event_site_name(char buf[96], u16 site);

@@ -176,14 +176,23 @@ bool reclaim_balance(void)
 	return pages_wanted() == 0;
 }
 
+void shrinkers_visit(void (*visit)(const struct shrinker *s, u64 could_give))
+{
+	for (struct shrinker *s = walk(NULL); s != NULL; s = walk(s))
+		visit(s, s->count != NULL ? s->count(s) : SHRINKER_FREE_ANYWAY);
+}
+
+static void print_shrinker(const struct shrinker *s, u64 could_give)
+{
+	if (could_give != SHRINKER_FREE_ANYWAY)
+		kprintf("%-20s %12lu", s->name, could_give);
+	else
+		kprintf("%-20s %12s", s->name, "what is free");
+	kprintf(" %10lu %12lu\n", data_race(s->nr_asked), data_race(s->nr_given));
+}
+
 void stats_print_shrinkers(void)
 {
 	kprintf("%-20s %12s %10s %12s\n", "shrinker", "could give", "asked", "gave");
-	for (struct shrinker *s = walk(NULL); s != NULL; s = walk(s)) {
-		if (s->count != NULL)
-			kprintf("%-20s %12lu", s->name, s->count(s));
-		else
-			kprintf("%-20s %12s", s->name, "what is free");
-		kprintf(" %10lu %12lu\n", data_race(s->nr_asked), data_race(s->nr_given));
-	}
+	shrinkers_visit(print_shrinker);
 }

@@ -24,6 +24,10 @@ int events_off(void);
 #define EVENTS_DUMP_MAX 256u
 void events_dump(size_t n);
 void events_status(void);
+/* Since events were turned on last; where the clock's speed is unknown, ticks. */
+u64 events_microseconds(u64 time);
+/* Where they go: "debugcon", "serial", "memory". */
+const char *events_port_name(void);
 
 /* --- for the boot and the ends of the machine --- */
 

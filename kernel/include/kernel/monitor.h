@@ -99,6 +99,7 @@ bool monitor_json(int argc, char **argv, int *result);
 
 /* monitor_trace.c: events */
 int monitor_trace(int argc, char **argv);
+int monitor_trace_json(int argc, char **argv);
 
 /* monitor_compare.c: the gallery of allocators */
 int monitor_compare(int argc, char **argv);

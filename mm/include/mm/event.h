@@ -143,6 +143,11 @@ const char *event_kind_name(unsigned kind);
 int event_parse_groups(const char *text, u32 *groups);
 char *event_groups_text(char buf[64], u32 groups);
 
+/* What the numbers stand for until event_release(). The cache's: NULL: none. The site's, of either
+ * kind: "mm/foo.c:12 (bar)", "bar+0x2a"; returns buf. */
+const char *event_cache_name(u16 cache);
+char *event_site_name(char buf[96], u16 site);
+
 /* One line about the event, without a newline: "pages-alloc 0x12000 order 1 …". Returns buf. */
 #define EVENT_TEXT_MAX 192
 char *event_text(char buf[EVENT_TEXT_MAX], const struct event *e);

@@ -42,5 +42,9 @@ u64 reclaim_pages(u64 nr_pages);
  * platform_reclaim_wanted() wakes. False: the shrinkers have no more. */
 bool reclaim_balance(void);
 
-/* A line for each shrinker, through kprintf. */
+/* Each shrinker, and what it could give: SHRINKER_FREE_ANYWAY where it does not count, because what
+ * it holds is free. In threads; visit must not allocate. */
+#define SHRINKER_FREE_ANYWAY UINT64_MAX
+void shrinkers_visit(void (*visit)(const struct shrinker *s, u64 could_give));
+/* A line for each, through kprintf. */
 void stats_print_shrinkers(void);
