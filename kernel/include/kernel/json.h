@@ -26,7 +26,7 @@ void json_array(const char *key, const u32 *n, size_t nr);
 /* monitor_json.c and monitor_json_machine.c: the commands that have such an answer. */
 struct json_command {
 	const char *name;
-	int max_args;                       /* behind the name; -j is not among them */
+	int max_args;                        /* behind the name; -j is not among them */
 	int (*print)(int argc, char **argv); /* 0, or negative after a line that says why not */
 };
 extern const struct json_command json_machine_commands[]; /* ends with a NULL name */
