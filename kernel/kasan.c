@@ -198,7 +198,6 @@ static __always_inline void check_small(u64 va, u64 length, bool write, u64 ip)
 		look_closely(va, length, write, ip);
 }
 
-
 /* The names are the compiler's: gcc's and clang's alike. */
 #define ACCESS(length)                                            \
 	void __asan_load##length##_noabort(u64 va);               \
