@@ -167,7 +167,7 @@ __noinline void event_block(enum event_kind kind, u64 pfn, unsigned order, u64 b
 	    .size = bytes,
 	    .order = (u8)order,
 	    .node = (u8)(zone >> 2),
-	    .site = caller != 0 ? event_number_caller(caller) : EVENT_NO_SITE,
+	    .site = caller != 0 && event_is_on(kind) ? event_number_caller(caller) : EVENT_NO_SITE,
 	    .cache = EVENT_NO_CACHE,
 	});
 }
