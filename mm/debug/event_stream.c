@@ -87,12 +87,19 @@ u16 event_number_caller(u64 address)
 	return EVENT_NO_SITE;
 }
 
-char *event_site_name(char buf[96], u16 site)
+/* 0: it is no caller's number. */
+static u64 caller_of(u16 site)
 {
 	if (callers == NULL || site < first_caller || site >= first_caller + NR_CALLERS)
-		return site_name(buf, site);
-	return platform_symbol(buf,
-	                       __atomic_load_n(&callers[site - first_caller], __ATOMIC_RELAXED));
+		return 0;
+	return __atomic_load_n(&callers[site - first_caller], __ATOMIC_RELAXED);
+}
+
+char *event_site_name(char buf[96], u16 site)
+{
+	u64 caller = caller_of(site);
+
+	return caller != 0 ? platform_symbol(buf, caller) : site_name(buf, site);
 }
 
 /* The text in whole records behind the one that announces it. */
@@ -124,8 +131,10 @@ static void name_site(u16 tag, u64 time)
 	written_sites[tag / 64] |= 1ull << tag % 64;
 	if (site != NULL)
 		format_buf(text, sizeof(text), "%s %s:%u", site->function, site->file, site->line);
-	else
+	else if (caller_of(tag) != 0)
 		event_site_name(text, tag);
+	else
+		return;
 	write_text(&e, text);
 }
 
