@@ -14,16 +14,21 @@ struct ubsan_place {
 	u32 line, column;
 };
 
-#define HANDLER(name, kind)                                                           \
-	void __ubsan_handle_##name(const struct ubsan_place *at);                     \
-	_Noreturn void __ubsan_handle_##name##_abort(const struct ubsan_place *at);   \
-	void __ubsan_handle_##name(const struct ubsan_place *at)                      \
-	{                                                                             \
-		panic("UBSAN: " kind " at %s:%u:%u", at->file, at->line, at->column); \
-	}                                                                             \
-	_Noreturn void __ubsan_handle_##name##_abort(const struct ubsan_place *at)    \
-	{                                                                             \
-		panic("UBSAN: " kind " at %s:%u:%u", at->file, at->line, at->column); \
+static _Noreturn void report(const char *kind, const struct ubsan_place *at)
+{
+	panic("UBSAN: %s at %s:%u:%u", kind, at->file, at->line, at->column);
+}
+
+#define HANDLER(name, kind)                                                         \
+	void __ubsan_handle_##name(const struct ubsan_place *at);                   \
+	_Noreturn void __ubsan_handle_##name##_abort(const struct ubsan_place *at); \
+	void __ubsan_handle_##name(const struct ubsan_place *at)                    \
+	{                                                                           \
+		report(kind, at);                                                   \
+	}                                                                           \
+	_Noreturn void __ubsan_handle_##name##_abort(const struct ubsan_place *at)  \
+	{                                                                           \
+		report(kind, at);                                                   \
 	}
 
 HANDLER(add_overflow, "signed-integer-overflow")
