@@ -207,6 +207,8 @@ static __always_inline void free_to(struct cpu_pages *cpu, struct page_stack *s,
 
 		if (unlikely(page_debug_on))
 			page_debug_freed(page, 1ull << order);
+		if (unlikely(page_debug_on) && page_quarantine_add(page, order))
+			return;
 		freed = zone_free(z, page, order);
 		assert(freed);
 		return;
@@ -273,6 +275,8 @@ void drain_cpu_pages(void)
 	if (id % NR_CONTEXT_KINDS == CONTEXT_THREADS)
 		drain(cpu_pages_of((unsigned)id - CONTEXT_THREADS + CONTEXT_INTERRUPTS));
 	irq_restore(flags);
+	if (unlikely(page_debug_on))
+		page_quarantine_drain();
 }
 
 /* Empty stacks, for the context's zone of that rank. */
@@ -474,7 +478,7 @@ bool cpu_pages_divert(bool on)
 
 u64 cpu_pages_count(void)
 {
-	u64 pages = 0;
+	u64 pages = page_quarantine_pages();
 
 	for (unsigned id = 0; id < mm_nr_contexts(); id++)
 		for (unsigned rank = 0; rank < NR_ZONE_KINDS; rank++)
@@ -534,5 +538,5 @@ const char *cpu_pages_check(void)
 
 	for (unsigned id = 0; id < mm_nr_contexts() && fault == NULL; id++)
 		fault = check_context(&cpu_table[id]);
-	return fault;
+	return fault != NULL ? fault : page_quarantine_check();
 }

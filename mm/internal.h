@@ -140,7 +140,7 @@ bool cpu_pages_bypass(bool on);
  * fast one does, or no longer. As above. */
 bool cpu_pages_divert(bool on);
 
-/* Pages (not blocks) in all caches. */
+/* Pages (not blocks) in all caches, and in quarantine. */
 u64 cpu_pages_count(void);
 const char *cpu_pages_check(void);
 
@@ -166,6 +166,15 @@ void page_debug_init(void);
 void page_debug_allocated(struct page *head, u64 nr_pages);
 void page_debug_freed(struct page *head, u64 nr_pages);
 void page_debug_forget(u64 pfn, u64 nr_pages);
+
+/* --- debug/page_quarantine.c --- */
+
+/* False: it does not wait. Otherwise the block, ALLOCATED so far, is CACHED, and its zone's later.
+ */
+bool page_quarantine_add(struct page *page, unsigned order);
+void page_quarantine_drain(void);
+u64 page_quarantine_pages(void);
+const char *page_quarantine_check(void);
 
 /* --- debug/page_gap.c: pages that are nobody's between blocks --- */
 

@@ -22,6 +22,7 @@ enum need {
 	ORDER,     /* of the objects that are given out */
 	CLASSES,   /* one cache a size class */
 	LARGE,     /* a large kmalloc is just its pages */
+	REUSE,     /* freed pages are the next to be had */
 	SLABS,     /* all objects lie in slabs, and the pool of guard pages is the test's */
 };
 
@@ -43,6 +44,10 @@ static const struct {
     {"audit.counts_depots_and_what_is_offline", MAGAZINES},
     {"sweep_kernel.threads", STACKS}, /* how often it allocates depends on them */
     {"misuse.page_raced", STACKS},
+    {"page_alloc.falls_back_from_high_zones_to_low", REUSE},
+    {"page_alloc.zeroed_memory_is_zero_though_it_was_dirty", REUSE},
+    {"page_gap.blocks_are_as_ever_and_cost_a_page_more", REUSE},
+    {"context_interrupt.at_every_instruction*", REUSE}, /* each free verifies another page */
     {"misuse.cached_page_damaged", STACKS},
     {"unreferenced_kernel.guarded_objects_are_roots", MAGAZINES},
     {"misuse.free_raced", MAGAZINES},
@@ -222,23 +227,25 @@ static bool wants_reuse(const char *full_name)
 const char *test_not_applicable(const char *full_name)
 {
 	static const char *const reasons[] = {
-	    [STACKS] = "slab_debug: no page waits in a CPU's stack",
+	    [STACKS] = "slab_debug, page_red_zones: no page waits in a CPU's stack",
 	    [MAGAZINES] = "slab_debug: caches have no magazines",
 	    [LAYOUT] = "slab_debug: objects lie otherwise",
 	    [ORDER] = "slab_random: objects come in another order",
 	    [CLASSES] = "kmalloc_copies: a size class is several caches",
 	    [LARGE] = "kmalloc_guard: a large kmalloc has two pages more",
+	    [REUSE] = "slab_debug=Q: freed pages wait",
 	    [SLABS] = "kfence: some objects lie between guard pages",
 	};
 	const struct mm_hardening hardening = mm_hardening();
 	const bool caches = mm_debug_letters("?") != 0;
 	const bool missing[] = {
-	    [STACKS] = mm_debug_letters("pages") != 0,
+	    [STACKS] = page_debug_on,
 	    [MAGAZINES] = caches,
 	    [LAYOUT] = caches,
 	    [ORDER] = hardening.slab_random,
 	    [CLASSES] = hardening.kmalloc_copies > 1,
 	    [LARGE] = hardening.kmalloc_guard,
+	    [REUSE] = (mm_debug_letters("pages") & DEBUG_QUARANTINE) != 0,
 	    [SLABS] = has_guard_pool(),
 	};
 

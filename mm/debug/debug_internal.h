@@ -28,8 +28,18 @@ u8 mark_read(const void *p);
 
 /* --- page_debug.c --- */
 
+/* Panics when pages that were filled have other contents, and gives the block back first. */
+void page_debug_verify(struct page *head, u64 nr_pages);
+
 /* The end of page_debug_init(): for tests. Pages that were filled are then like any other. */
 void page_debug_finish(void);
+
+/* --- page_quarantine.c --- */
+
+void page_quarantine_init(u64 nr_pages);
+
+/* So many pages may wait from here on. Returns how many it were before. */
+u64 page_quarantine_limit(u64 nr_pages);
 
 /* --- stack_depot.c --- */
 

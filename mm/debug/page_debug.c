@@ -23,6 +23,8 @@
 #include <lib/string.h>
 #include <mm/page_alloc.h>
 
+#define WAITING_MAX (4 * MIB / PAGE_SIZE) /* in quarantine, at most */
+
 bool page_debug_on;
 
 static struct {
@@ -60,7 +62,8 @@ void page_debug_forget(u64 pfn, u64 nr_pages)
 		forget(pfn + i);
 }
 
-/* Gives the pages back as they are, if they are a block, and panics. */
+/* Gives the pages back as they are, if they are a block, and panics. Interrupts off for one that
+ * waited in quarantine. */
 static _Noreturn void report(struct page *head, const char *page, const void *at)
 {
 	struct damage d = {.found = true,
@@ -72,12 +75,14 @@ static _Noreturn void report(struct page *head, const char *page, const void *at
 	                   .is = mark_read(at),
 	                   .should = fill_byte()};
 
-	if (head->order <= MAX_ORDER)
+	if (head->type == PAGE_CACHED)
+		(void)zone_free_batch(page_zone(head), head->order, 1, &head);
+	else if (head->order <= MAX_ORDER)
 		(void)zone_free(page_zone(head), head, head->order);
 	report_damage(&d);
 }
 
-static void verify(struct page *head, u64 nr_pages)
+void page_debug_verify(struct page *head, u64 nr_pages)
 {
 	u64 pfn = page_to_pfn(head);
 
@@ -94,7 +99,7 @@ static void verify(struct page *head, u64 nr_pages)
 
 void page_debug_allocated(struct page *head, u64 nr_pages)
 {
-	verify(head, nr_pages);
+	page_debug_verify(head, nr_pages);
 	page_debug_forget(page_to_pfn(head), nr_pages);
 	if (state.zero_alloc)
 		memset(page_address(head), 0, nr_pages << PAGE_SHIFT);
@@ -110,6 +115,15 @@ void page_debug_freed(struct page *head, u64 nr_pages)
 		mark_fill(phys_to_virt((pfn + i) << PAGE_SHIFT), fill_byte(), PAGE_SIZE);
 		set_filled(pfn + i);
 	}
+}
+
+static u64 waiting_max(void)
+{
+	u64 managed = 0;
+
+	for_each_zone(z)
+		managed += z->buddy.nr_managed_pages;
+	return min_u64(managed / 64, WAITING_MAX);
 }
 
 static u64 bitmap_bytes(u64 frames)
@@ -129,6 +143,7 @@ static u64 highest_frame(void)
 
 void page_debug_finish(void)
 {
+	(void)page_quarantine_limit(0);
 	page_debug_on = page_gaps_on = false;
 	if (state.filled != NULL)
 		free_pages_exact(state.filled, bitmap_bytes(state.nr_frames));
@@ -145,7 +160,9 @@ void page_debug_init(void)
 	state.poison = letters & DEBUG_POISON;
 	state.zero_alloc = letters & DEBUG_ZERO_ALLOC;
 	state.zero_free = letters & DEBUG_ZERO_FREE;
-	page_debug_on = page_gaps_on = mm_debug_choice().page_red_zones;
+	page_gaps_on = mm_debug_choice().page_red_zones;
+	page_debug_on = page_gaps_on || (letters & DEBUG_QUARANTINE) != 0;
+	page_quarantine_init(letters & DEBUG_QUARANTINE ? waiting_max() : 0);
 	if (!state.poison && !state.zero_alloc && !state.zero_free)
 		return;
 	state.filled =

@@ -10,6 +10,7 @@
 #include "tests/misuse/misuse.h"
 #include "tests/model/debugged.h"
 #include "tests/model/page_gaps.h"
+#include "tests/model/waiting_pages.h"
 
 #define SIZE 100u
 
@@ -283,6 +284,29 @@ MISUSE(byte_behind_pages, "one byte written behind a block of pages", TIER_BOOT,
 	(void)plant(p + 4 * PAGE_SIZE, was);
 	free_pages(page, 2);
 	page_gaps_end();
+}
+
+/* Without the quarantine the next owner has the very page, and the write is into its data. */
+MISUSE(page_reused, "write to a freed page, after the next one was given out", TIER_BOOT,
+       "when the page leaves the quarantine (PQ)", "nothing; KASAN, until the page is used again")
+{
+	struct page *page, *next;
+	char *p;
+
+	if (!waiting_pages_begin(16))
+		return;
+	page = must(alloc_page(GFP_KERNEL));
+	p = page_address(page);
+	free_page(page);
+	next = must(alloc_page(GFP_KERNEL));
+	(void)plant(p + 100, 0x41);
+	EXPECT_TRUE(next != page);
+	CAUGHT(drain_cpu_pages(),
+	       "BUG: write after free in pages: object %p+100 (size 4096) is 0x41, not 0xaa",
+	       (void *)p);
+	(void)plant(p + 100, POISON_PAGE);
+	free_page(next);
+	waiting_pages_end();
 }
 
 /* With all letters what is right stays silent, to the last byte. */

@@ -10,8 +10,8 @@
  *     slab_debug=FZ,kmalloc-64;P,dentry* F and Z for kmalloc-64, P for dentry…, nothing else
  *     slab_debug=FZP;-,buffers           for everything but buffers
  *
- * Two names are no caches: `pages` is the page allocator (P), `kmalloc-large` is what kmalloc gives
- * above its size classes (Z). What the letters catch and cost: docs/debugging.md.
+ * Two names are no caches: `pages` is the page allocator (P, Q), `kmalloc-large` is what kmalloc
+ * gives above its size classes (Z). What the letters catch and cost: docs/debugging.md.
  */
 #pragma once
 
