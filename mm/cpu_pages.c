@@ -216,7 +216,7 @@ static __always_inline void free_to(struct cpu_pages *cpu, struct page_stack *s,
 	s += order;
 	if (!page_stack_push(s, page, page->head)) {
 		cpu->nr_drains++;
-		spill(s, z, order, CPU_PAGES_SPILL >> order, recorded);
+		spill(s, z, order, batch(order), recorded);
 		page_stack_push(s, page, page->head);
 	}
 }

@@ -30,13 +30,11 @@ unsigned node_of_cpu(unsigned cpu);
 
 /* --- cpu_pages.c --- */
 
-/* Cached are orders 0 … 3. A stack of order o holds MAX >> o blocks at most; a trip to the zone
- * takes BATCH >> o at most and gives SPILL >> o back: fewer, because each may merge up to the
- * highest order, and a free that makes a trip is to be bounded too. */
+/* Cached are orders 0 … 3. A stack of order o holds MAX >> o blocks at most, and a trip to the zone
+ * moves BATCH >> o at most. */
 #define CPU_PAGE_ORDERS 4
 #define CPU_PAGES_MAX 80
 #define CPU_PAGES_BATCH 16u
-#define CPU_PAGES_SPILL 14u
 
 /* Slots of one zone's stacks: a sentinel and the blocks, for each order. */
 #define CPU_PAGE_SLOTS (2 * CPU_PAGES_MAX - CPU_PAGES_MAX / 8 + CPU_PAGE_ORDERS)
