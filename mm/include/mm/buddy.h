@@ -88,7 +88,7 @@ void buddy_set_apart(struct buddy *b, u32 pfn, unsigned order, u32 nr_pages, boo
  * that order in this instance.
  */
 #define BUDDY_BATCH_BLOCKS 8
-#define BUDDY_BATCH_WORK 20
+#define BUDDY_BATCH_WORK 21
 unsigned buddy_alloc_batch(struct buddy *b, unsigned order, unsigned n, struct page *pages[]);
 unsigned buddy_free_batch(struct buddy *b, unsigned order, unsigned n, struct page *const pages[]);
 
