@@ -405,9 +405,9 @@ static bool is_json_line(const char *c, size_t n)
 TEST(monitor, answers_scripts_in_json)
 {
 	static const char *const lines[] = {
-	    "mem -j",      "zones -j", "numastat -j", "buddyinfo -j", "slabinfo -j",
-	    "vmeminfo -j", "sites -j", "threads -j",  "owners -j",    "frag -j",
-	    "memmap -j",   "cpus -j",  "locks -j",    "log -j",       "log 2 -j"};
+	    "mem -j",   "zones -j",   "numastat -j", "buddyinfo -j", "slabinfo -j", "vmeminfo -j",
+	    "sites -j", "threads -j", "owners -j",   "frag -j",      "memmap -j",   "cpus -j",
+	    "locks -j", "log -j",     "log 2 -j",    "shrinkers -j", "trace -j"};
 	void *p = kmalloc(100, GFP_KERNEL); /* so that there is a site */
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -421,7 +421,8 @@ TEST(monitor, answers_scripts_in_json)
 	}
 	EXPECT_ANSWER("slabinfo -j", 0, "{\"cache\":\"kmalloc-16\",\"size\":16,");
 	EXPECT_ANSWER("mem -j", 0, "\"used_pages\":");
-	EXPECT_ANSWER("shrinkers -j", -EINVAL, "usage: shrinkers"); /* which has none */
+	EXPECT_ANSWER("page 1 -j", -EINVAL, "usage: page"); /* which has none */
+	EXPECT_ANSWER("trace on -j", -EINVAL, "trace: -j goes with status and dump");
 	EXPECT_ANSWER("mem 1 -j", -EINVAL, "usage: mem");
 	EXPECT_ANSWER("log x -j", -EINVAL, "log: \"x\" is no number");
 	kfree(p);
