@@ -294,7 +294,7 @@ static void **push_many(const struct kmem_cache *c, void **next, void **end)
 
 void kmem_cache_free_bulk(struct kmem_cache *c, size_t n, void *objects[])
 {
-	void **next = objects, **end = objects + n;
+	void **next = objects, **end = n != 0 ? objects + n : objects; /* NULL may be none */
 
 	while (next < end) {
 		u64 flags = irq_save();
