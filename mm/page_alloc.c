@@ -179,28 +179,32 @@ static __noinline struct page *alloc_refill(gfp_t gfp, unsigned order, u64 calle
 	return likely(page != NULL) ? given_out(page, order) : alloc_slowly(gfp, order, caller);
 }
 
-/* From the stacks of the highest zone, which stand first. The return address is looked at where it
- * is needed, or the hot way would load it too. */
-static __always_inline struct page *alloc_hot(gfp_t gfp, unsigned order)
+/* From the stacks of the highest zone, which stand first; or NULL. */
+static __always_inline struct page *pop_hot(unsigned order)
 {
 	struct page *page = page_stack_pop(&mm_this(pages)->stack[0][order], order);
 
-	return likely(page != NULL) ? given_out(page, order)
-	                            : alloc_refill(gfp, order, RETURN_ADDRESS());
+	return likely(page != NULL) ? given_out(page, order) : NULL;
 }
 
+/* The return address is looked at where it is needed, or the hot way would load it too. */
 __mm_fast struct page *alloc_hot_page(gfp_t gfp)
 {
-	return alloc_hot(gfp, 0);
+	struct page *page = pop_hot(0);
+
+	return likely(page != NULL) ? page : alloc_refill(gfp, 0, RETURN_ADDRESS());
 }
 
 __mm_fast struct page *alloc_any_pages(gfp_t gfp, unsigned order)
 {
+	struct page *page;
+
 	if (unlikely(order >= CPU_PAGE_ORDERS))
 		return alloc_large(gfp, order, RETURN_ADDRESS());
 	if (unlikely(gfp & GFP_PLACED))
 		return alloc_slowly(gfp, order, RETURN_ADDRESS());
-	return alloc_hot(gfp, order);
+	page = pop_hot(order);
+	return likely(page != NULL) ? page : alloc_refill(gfp, order, RETURN_ADDRESS());
 }
 
 const char *page_free_fault(const struct page *page, unsigned order)
