@@ -205,10 +205,11 @@ static __always_inline void free_to(struct cpu_pages *cpu, struct page_stack *s,
 	if (s == always_full) {
 		bool freed;
 
-		if (unlikely(page_debug_on))
+		if (unlikely(page_debug_on)) {
 			page_debug_freed(page, 1ull << order);
-		if (unlikely(page_debug_on) && page_quarantine_add(page, order))
-			return;
+			if (page_quarantine_add(page, order))
+				return;
+		}
 		freed = zone_free(z, page, order);
 		assert(freed);
 		return;

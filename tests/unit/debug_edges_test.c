@@ -18,6 +18,7 @@
 #include "tests/host/caught_text.h"
 #include "tests/model/debugged.h"
 #include "tests/model/expect.h"
+#include "tests/model/told.h"
 
 static void fail_pages(const char *rule_text)
 {
@@ -307,28 +308,6 @@ TEST(debug_edges, single_pages_and_ranges_are_debugged)
 }
 
 /* --- reports --- */
-
-static struct {
-	struct sink sink;
-	size_t length;
-	char text[4096];
-} told;
-
-static void keep(struct sink *self, const char *words, size_t len)
-{
-	(void)self;
-	for (size_t i = 0; i < len && told.length + 1 < sizeof(told.text); i++)
-		told.text[told.length++] = words[i];
-	told.text[told.length] = '\0';
-}
-
-static bool is_told(const void *address, const char *part)
-{
-	told.sink.write = keep;
-	told.length = 0;
-	report_address(&told.sink, address);
-	return strstr(told.text, part) != NULL;
-}
 
 /* The byte that was found is marked in the story of its panic, and in no other. */
 TEST(debug_edges, the_byte_is_marked_until_its_story_is_told)

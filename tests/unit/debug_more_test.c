@@ -1,8 +1,7 @@
 /*
  * The checkers of slabs and pages, more closely: each letter of slab_debug= does its own part and
- * no other's; nodes and queues when memory is short; the depot of stacks with one chain; the story
- * to the byte; rules and options at their limits. On the host, where machines are made and no other
- * CPU disturbs.
+ * no other's; nodes and queues when memory is short; the story to the byte; rules and options at
+ * their limits. On the host, where machines are made and no other CPU disturbs.
  */
 #if __STDC_HOSTED__
 #include "mm/debug/debug_internal.h"
@@ -15,6 +14,7 @@
 
 #include "tests/model/debugged.h"
 #include "tests/model/expect.h"
+#include "tests/model/told.h"
 
 static struct kmem_cache *debugged(const char *letters, size_t size, unsigned flags,
                                    void (*ctor)(void *object))
@@ -350,146 +350,7 @@ TEST(debug_more, a_queue_of_a_cache_that_is_not_debugged)
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
 
-/* --- the depot of stacks --- */
-
-static __noinline u32 save_at_depth(unsigned depth)
-{
-	u32 number = depth == 0 ? stack_depot_save_here() : save_at_depth(depth - 1);
-
-	__asm__ volatile("" : : : "memory"); /* no tail call */
-	return number;
-}
-
-static __noinline u32 save_from_elsewhere(unsigned depth)
-{
-	u32 number = save_at_depth(depth);
-
-	__asm__ volatile("" : : : "memory");
-	return number;
-}
-
-static __noinline u32 save_from_here(unsigned depth)
-{
-	u32 number = save_at_depth(depth);
-
-	__asm__ volatile("" : : : "memory");
-	return number;
-}
-
-#define NR_STACKS 12
-
-static void save_all(u32 number[NR_STACKS])
-{
-	for (volatile unsigned i = 0; i < NR_STACKS / 2; i++) {
-		number[2 * i] = save_from_here(i / 2 * 8 + i);
-		number[2 * i + 1] = save_from_elsewhere(i / 2 * 8 + i);
-	}
-}
-
-/* All in one chain: told apart by their frames, found again, each whole. */
-TEST(debug_more, stacks_of_one_chain)
-{
-	struct stack_depot former = stack_depot;
-	struct stack_depot_stats s;
-	u32 number[2][NR_STACKS];
-	u64 words = 1, copy[NR_STACKS][STACK_DEPTH];
-	const u64 *frames;
-
-	ASSERT_TRUE(stack_depot_create(64 * KIB));
-	stack_depot.nr_buckets = 1;
-	for (volatile unsigned round = 0; round < 2; round++) /* one call, not two */
-		save_all(number[round]);
-	for (unsigned i = 0; i < NR_STACKS; i++) {
-		size_t n = stack_depot_get(number[0][i], &frames);
-
-		EXPECT_EQ(number[1][i], number[0][i]);
-		EXPECT_GT(n, 1);
-		EXPECT_LE(n, STACK_DEPTH);
-		memset(copy[i], 0, sizeof(copy[i]));
-		memcpy(copy[i], frames, n * sizeof(u64));
-		words += n + 1;
-		for (unsigned k = 0; k < i; k++)
-			if (memcmp(copy[k], copy[i], sizeof(copy[i])) == 0) {
-				EXPECT_EQ(number[0][k], number[0][i]);
-				words -= n + 1; /* deeper than what is kept: the same */
-				break;
-			} else {
-				EXPECT_NE(number[0][k], number[0][i]);
-			}
-	}
-	stack_depot_stats(&s);
-	EXPECT_EQ(s.used_bytes, words * sizeof(u64));
-	EXPECT_NE(number[0][0], number[0][1]);
-	EXPECT_NE(number[0][2], number[0][3]);
-	EXPECT_EQ(stack_depot_get(number[0][NR_STACKS - 1], &frames), STACK_DEPTH);
-	EXPECT_EQ(stack_depot_get(0, &frames), 0);
-	EXPECT_EQ(stack_depot_get(stack_depot.used, &frames), 0);
-	EXPECT_EQ(stack_depot_get(stack_depot.used + 7, &frames), 0);
-	stack_depot.nr_buckets = 1u << highest_bit(64 * KIB / 16 / sizeof(u32));
-	stack_depot_destroy();
-	ASSERT_TRUE(stack_depot_create(64 * KIB)); /* begins anew */
-	stack_depot_stats(&s);
-	EXPECT_EQ(s.nr_stacks + s.nr_hits + s.nr_lost, 0);
-	stack_depot_destroy();
-	stack_depot = former;
-}
-
-/* To the last word. */
-TEST(debug_more, a_stack_that_just_fits)
-{
-	struct stack_depot former = stack_depot;
-	u32 room = 0, number = 0;
-	u32 all;
-
-	ASSERT_TRUE(stack_depot_create(64 * KIB));
-	all = stack_depot.nr_words;
-	for (volatile unsigned i = 0; i < 3; i++) { /* the same stack each time */
-		if (i == 1)
-			stack_depot.nr_words = 1 + room - 1;
-		else if (i == 2)
-			stack_depot.nr_words = 1 + room;
-		number = save_at_depth(2);
-		if (i == 0) {
-			room = stack_depot.used - 1;
-			stack_depot.used = 1; /* forgotten */
-			memset(stack_depot.bucket, 0, stack_depot.nr_buckets * sizeof(u32));
-		} else {
-			EXPECT_EQ(number != 0, i == 2);
-		}
-	}
-	stack_depot.nr_words = all;
-	stack_depot_destroy();
-	stack_depot = former;
-}
-
 /* --- the story --- */
-
-static struct {
-	struct sink sink;
-	size_t length;
-	char text[8192];
-} told;
-
-static void keep(struct sink *self, const char *part, size_t len)
-{
-	(void)self;
-	for (size_t i = 0; i < len && told.length + 1 < sizeof(told.text); i++)
-		told.text[told.length++] = part[i];
-	told.text[told.length] = '\0';
-}
-
-static void tell(const void *address)
-{
-	told.sink.write = keep;
-	told.length = 0;
-	report_address(&told.sink, address);
-}
-
-static void expect_told(const char *part)
-{
-	if (strstr(told.text, part) == NULL)
-		test_fail(__FILE__, __LINE__, "not told: \"%s\"", part);
-}
 
 /* The lines around a byte of a page, two before and three behind, all in the page. */
 static void expect_memory(const u8 *page, u64 offset)
@@ -508,7 +369,7 @@ static void expect_memory(const u8 *page, u64 offset)
 		n += format_buf(lines + n, sizeof(lines) - n, "\n");
 	}
 	format_buf(lines + n, sizeof(lines) - n, "more: ");
-	expect_told(lines);
+	EXPECT_TOLD(lines);
 }
 
 TEST(debug_more, the_memory_around_an_address)
@@ -527,7 +388,7 @@ TEST(debug_more, the_memory_around_an_address)
 	format_buf(line, sizeof(line),
 	           "page frame %#x: allocated, in a block of 1 pages at frame %#x\n",
 	           page_to_pfn(page), page_to_pfn(page));
-	expect_told(line);
+	EXPECT_TOLD(line);
 	free_page(page);
 }
 
@@ -541,7 +402,7 @@ static void expect_stack(const char *what, u32 number)
 	ASSERT_LT(0, nr);
 	for (size_t i = 0; i < nr; i++)
 		n += format_buf(lines + n, sizeof(lines) - n, "    %#lx\n", frames[i]);
-	expect_told(lines);
+	EXPECT_TOLD(lines);
 }
 
 TEST(debug_more, whose_an_object_was)
@@ -560,28 +421,28 @@ TEST(debug_more, whose_an_object_was)
 	format_buf(line, sizeof(line),
 	           "state: allocated by %s, allocated on CPU 0, 9 ms ago\n  allocated at:\n",
 	           site_name(site, tag));
-	expect_told(line);
+	EXPECT_TOLD(line);
 	expect_stack("allocated at:", kept_of(p)->alloc_stack);
 	EXPECT_NULL(strstr(told.text, "freed"));
 	*tag_of(p) = kept_of(p)->last_tag = TAG_FIRST_SITE; /* the first one too */
 	tell(p);
-	expect_told("state: allocated by ");
-	expect_told(", allocated on CPU 0, 9 ms ago\n");
+	EXPECT_TOLD("state: allocated by ");
+	EXPECT_TOLD(", allocated on CPU 0, 9 ms ago\n");
 	kmem_cache_free(c, p);
 	tell(p);
 	format_buf(line, sizeof(line),
 	           "state: free, in its slab, before by %s, allocated on CPU 0, freed 0 ms ago\n",
 	           site_name(site, TAG_FIRST_SITE));
-	expect_told(line);
+	EXPECT_TOLD(line);
 	expect_stack("freed at:", kept_of(p)->free_stack);
 	kept_of(p)->last_tag = 0; /* as one that was never allocated */
 	tell(p);
-	expect_told("state: free, in its slab\n");
+	EXPECT_TOLD("state: free, in its slab\n");
 	q = must_alloc(plain);
 	tell(q);
 	format_buf(line, sizeof(line), "state: allocated by %s\nmemory around ",
 	           site_name(site, *tag_of(q)));
-	expect_told(line);
+	EXPECT_TOLD(line);
 	kmem_cache_free(plain, q);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 	EXPECT_EQ(kmem_cache_destroy(plain), 0);
@@ -598,13 +459,13 @@ TEST(debug_more, whose_the_bytes_between_objects_are)
 
 	tell(second - 1);
 	format_buf(line, sizeof(line), "object %p-1: ", (void *)second);
-	expect_told(line);
+	EXPECT_TOLD(line);
 	tell(second);
 	format_buf(line, sizeof(line), "object %p+0: ", (void *)second);
-	expect_told(line);
+	EXPECT_TOLD(line);
 	tell(second + 40);
 	format_buf(line, sizeof(line), "object %p+40: ", (void *)second);
-	expect_told(line);
+	EXPECT_TOLD(line);
 	kmem_cache_free(c, p);
 	kmem_cache_free(c, q);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);

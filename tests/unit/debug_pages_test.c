@@ -14,30 +14,9 @@
 #include "tests/model/debugged.h"
 #include "tests/model/expect.h"
 #include "tests/model/page_gaps.h"
+#include "tests/model/told.h"
 
 /* --- stories --- */
-
-static struct {
-	struct sink sink;
-	size_t length;
-	char text[4096];
-} told;
-
-static void keep(struct sink *self, const char *part, size_t len)
-{
-	(void)self;
-	for (size_t i = 0; i < len && told.length + 1 < sizeof(told.text); i++)
-		told.text[told.length++] = part[i];
-	told.text[told.length] = '\0';
-}
-
-static bool is_told(const void *address, const char *part)
-{
-	told.sink.write = keep;
-	told.length = 0;
-	report_address(&told.sink, address);
-	return strstr(told.text, part) != NULL;
-}
 
 /* --- pages that are filled --- */
 

@@ -6,33 +6,7 @@
 #include <mm/mm.h>
 
 #include "tests/model/debugged.h"
-
-static struct {
-	struct sink sink;
-	size_t length;
-	char text[4096];
-} told;
-
-static void keep(struct sink *self, const char *text, size_t len)
-{
-	(void)self;
-	for (size_t i = 0; i < len && told.length + 1 < sizeof(told.text); i++)
-		told.text[told.length++] = text[i];
-	told.text[told.length] = '\0';
-}
-
-static void tell(const void *address)
-{
-	told.sink.write = keep;
-	told.length = 0;
-	report_address(&told.sink, address);
-}
-
-#define EXPECT_TOLD(part)                                                        \
-	({                                                                       \
-		if (strstr(told.text, part) == NULL)                             \
-			test_fail(__FILE__, __LINE__, "not told: \"%s\"", part); \
-	})
+#include "tests/model/told.h"
 
 static unsigned nr_lines(void)
 {
