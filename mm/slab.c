@@ -27,8 +27,10 @@
  * k objects need. With many objects a slab, few frees move a slab from list to list.
  *
  * 6. Full, two grades of partial, and empty slabs stand on lists of their own. A refill takes from
- * the fullest, so that the emptiest get a chance to run empty. Empty slabs are kept in proportion
- * to the cache; those that are more go back a few at a time, so that no operation pays for many.
+ * the fullest, so that the emptiest get a chance to run empty, and by whole cache lines of tags, so
+ * that two CPUs do not write to the same ones; records are aligned to lines for that. Empty slabs
+ * are kept in proportion to the cache; those that are more go back a few at a time, so that no
+ * operation pays for many.
  *
  * 7. With slab_randomize() a refill takes each object at random from the slab, so that neither the
  * next address nor the neighbour of an object can be foretold (the choice is hardened_malloc's: the
@@ -96,19 +98,22 @@ static _Noreturn __cold void bad_free_bit(const struct kmem_cache *c, struct sla
 	      c->name);
 }
 
-/* The slab has n free objects at least. */
+/* Objects of the slab, which has `most` free ones at least: up to that, but no other line of tags
+ * once there are `enough`. Returns the end of them. */
 /* lab 4.2 */
-static void take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine_slot *to, u32 n)
+static struct magazine_slot *take_from_slab(struct kmem_cache *c, struct slab *s,
+                                            struct magazine_slot *to, u32 enough, u32 most)
 {
-	const struct magazine_slot *end = to + n;
+	const struct magazine_slot *start = to, *end = to + most, *stop = to + enough;
 	u64 *bits = slab_bits(c, s), base = s->base;
 	u32 stride = c->stride;
 
-	for (u32 first = 0; to < end; first += 64, bits++) {
-		u64 left = first < c->nr_objects ? *bits : (bad_free_bit(c, s, first), 0ull);
+	for (u32 first = 0; to < stop; first += TAGS_A_LINE) {
+		u64 *word = &bits[first / 64], line = TAGS_A_LINE_MASK << first % 64;
+		u64 left = first < c->nr_objects ? *word & line : (bad_free_bit(c, s, first), 0ull);
 
 		for (; left != 0 && to < end; left &= left - 1) {
-			u32 index = first + lowest_bit(left);
+			u32 index = first / 64 * 64 + lowest_bit(left);
 			u16 *tag = &s->tag[index];
 
 			if (unlikely(*tag != TAG_IN_SLAB))
@@ -116,9 +121,10 @@ static void take_from_slab(struct kmem_cache *c, struct slab *s, struct magazine
 			*tag = TAG_IN_MAGAZINE;
 			*to++ = (struct magazine_slot){(void *)(base + (u64)index * stride), tag};
 		}
-		*bits = left;
+		*word = (*word & ~line) | left;
 	}
-	c->nr_free -= n;
+	c->nr_free -= (u32)(to - start);
+	return to;
 }
 
 /* xorshift64* (Vigna 2016): never 0. L */
@@ -131,8 +137,8 @@ static u64 next_random(struct kmem_cache *c)
 }
 
 /* The same, but each object is the next free one behind a random place. */
-static __noinline void take_randomly(struct kmem_cache *c, struct slab *s, struct magazine_slot *to,
-                                     u32 n)
+static __noinline struct magazine_slot *take_randomly(struct kmem_cache *c, struct slab *s,
+                                                      struct magazine_slot *to, u32 n)
 {
 	u64 *bits = slab_bits(c, s);
 
@@ -149,26 +155,30 @@ static __noinline void take_randomly(struct kmem_cache *c, struct slab *s, struc
 		*to = (struct magazine_slot){slab_object(c, s, (u32)index), &s->tag[index]};
 	}
 	c->nr_free -= n;
+	return to;
 }
 
-/* Up to n objects of one slab, which has some; returns how many. */
+/* Objects of one slab, which has some: to enough of them, to the end at most. Returns their end. */
 /* lab 4.2 */
-static __always_inline u32 take_part(struct kmem_cache *c, struct slab *s,
-                                     struct magazine_slot slots[], u32 n)
+static __always_inline struct magazine_slot *
+take_part(struct kmem_cache *c, struct slab *s, struct magazine_slot *to, u32 enough, u32 most)
 {
-	u32 nr_free = slab_nr_free(c, s), part = (u32)min_u64(n, nr_free);
+	u32 nr_free = slab_nr_free(c, s), part;
+	struct magazine_slot *end;
 
-	debug_assert(part != 0);
+	debug_assert(nr_free != 0);
+	most = (u32)min_u64(most, nr_free);
 	if (unlikely(c->random != 0))
-		take_randomly(c, s, slots, part);
+		end = take_randomly(c, s, to, most);
 	else
-		take_from_slab(c, s, slots, part);
+		end = take_from_slab(c, s, to, (u32)min_u64(enough, most), most);
+	part = (u32)(end - to);
 	s->nr_to_next += part;
 	if (nr_free - part < c->list_at[s->list]) {
 		unlist_slab(c, s);
 		list_slab(c, s, nr_free - part, SLABS_FULL);
 	}
-	return part;
+	return end;
 }
 
 struct magazine_slot slab_take_one_locked(struct kmem_cache *c, struct slab *s)
@@ -176,17 +186,19 @@ struct magazine_slot slab_take_one_locked(struct kmem_cache *c, struct slab *s)
 	struct magazine_slot slot;
 
 	spin_assert_held(&c->lock);
-	(void)take_part(c, s, &slot, 1);
+	(void)take_part(c, s, &slot, 1, 1);
 	return slot;
 }
 
+/* Half of n is enough: then the rest of a slab is left to others before a line of tags, which both
+ * would write to, is divided. */
 /* lab 4.2 */
 u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 {
-	u32 taken = 0;
+	struct magazine_slot *to = slots, *stop = slots + (n - n / 2), *end = slots + n;
 
 	spin_assert_held(&c->lock);
-	while (taken < n) {
+	while (to < stop) {
 		u32 usable = c->nonempty_lists & ~(1u << SLABS_FULL);
 		struct slab *s = NULL;
 
@@ -196,9 +208,9 @@ u32 slab_take_locked(struct kmem_cache *c, struct magazine_slot slots[], u32 n)
 			s = slab_of_node_locked(c, mm_this_node());
 		if (likely(s == NULL))
 			s = list_first(&c->slabs[lowest_bit(usable)], struct slab, link);
-		taken += take_part(c, s, slots + taken, n - taken);
+		to = take_part(c, s, to, (u32)(stop - to), (u32)(end - to));
 	}
-	return taken;
+	return (u32)(to - slots);
 }
 
 /* Kept short, for this is what a free costs beyond its fast way. */
@@ -370,7 +382,7 @@ static void record_init(struct kmem_cache *c, struct slab *s, struct page *head)
 	u64 start = (u64)page_address(head);
 
 	memset(s, 0, c->record_bytes);
-	s->base = c->record_cache ? start + c->lead : start + align_up(c->record_bytes, 16);
+	s->base = c->record_cache ? start + c->lead : start + align_up(c->record_bytes, CACHE_LINE);
 	s->reciprocal = c->reciprocal;
 	s->cache = c;
 	s->nr_pages = (u16)c->nr_pages;

@@ -25,8 +25,8 @@
 struct list cache_list = LIST_INIT(cache_list);
 struct spinlock cache_list_lock = SPINLOCK_INIT("slab caches");
 
-/* Sizes of records: what the layouts below need, without much waste. */
-static const u16 record_sizes[] = {80, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1152, 1408};
+/* Sizes of records, in whole cache lines: what the layouts need, without much waste. */
+static const u16 record_sizes[] = {128, 192, 256, 384, 512, 640, 768, 1024, 1152, 1408};
 static struct kmem_cache record_caches[ARRAY_SIZE(record_sizes)];
 static struct kmem_cache cache_cache;
 static bool bypassed;           /* under the list's lock */

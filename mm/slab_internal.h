@@ -32,6 +32,14 @@ struct slab {
 	              slab_cpu.c */
 };
 
+/* So many objects have their tags on one cache line, which whoever allocates or frees one of them
+ * writes to: objects go to contexts by such groups. */
+#define CACHE_LINE 64
+#define TAGS_A_LINE (CACHE_LINE / sizeof(u16))
+#define TAGS_A_LINE_MASK ((1ull << TAGS_A_LINE) - 1)
+
+static_assert(sizeof(struct slab) % CACHE_LINE == 0, "tags begin on a line, as records do");
+
 static_assert(offsetof(struct slab, tag) == 64, "a record starts with one cache line");
 
 /*

@@ -62,7 +62,7 @@ static void on_slab_layout(struct kmem_cache *c)
 {
 	u32 n = PAGE_SIZE / c->stride;
 
-	while (align_up(record_bytes(n, n + 1), 16) + n * c->stride > PAGE_SIZE)
+	while (align_up(record_bytes(n, n + 1), CACHE_LINE) + n * c->stride > PAGE_SIZE)
 		n--;
 	c->nr_pages = 1;
 	c->nr_objects = n;

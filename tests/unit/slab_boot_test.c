@@ -19,8 +19,6 @@ static const struct {
 	const char *name;
 	u32 size, flags;
 } internal[] = {
-    {"slab-record-80", 80, SLAB_ON_SLAB},
-    {"slab-record-96", 96, SLAB_ON_SLAB},
     {"slab-record-128", 128, SLAB_ON_SLAB},
     {"slab-record-192", 192, SLAB_ON_SLAB},
     {"slab-record-256", 256, SLAB_ON_SLAB},

@@ -32,7 +32,7 @@ TEST(slab_cache, caches_are_listed_in_the_order_of_their_creation)
 	struct kmem_cache *a = must_create("a", 0), *b = must_create("b", 0);
 	struct kmem_cache *last = must_create("last", 0);
 
-	EXPECT_STREQ(kmem_cache_name(kmem_cache_next(NULL)), "slab-record-80");
+	EXPECT_STREQ(kmem_cache_name(kmem_cache_next(NULL)), "slab-record-128");
 	EXPECT_TRUE(kmem_cache_next(a) == b);
 	EXPECT_TRUE(kmem_cache_next(b) == last);
 	EXPECT_NULL(kmem_cache_next(last));
@@ -46,9 +46,9 @@ TEST(slab_cache, caches_are_listed_in_the_order_of_their_creation)
 
 TEST(slab_cache, records_are_of_the_smallest_size_that_holds_them)
 {
-	EXPECT_STREQ(kmem_cache_name(slab_record_cache(66)), "slab-record-80");
-	EXPECT_STREQ(kmem_cache_name(slab_record_cache(80)), "slab-record-80");
-	EXPECT_STREQ(kmem_cache_name(slab_record_cache(81)), "slab-record-96");
+	EXPECT_STREQ(kmem_cache_name(slab_record_cache(66)), "slab-record-128");
+	EXPECT_STREQ(kmem_cache_name(slab_record_cache(128)), "slab-record-128");
+	EXPECT_STREQ(kmem_cache_name(slab_record_cache(129)), "slab-record-192");
 	EXPECT_STREQ(kmem_cache_name(slab_record_cache(1408)), "slab-record-1408");
 	EXPECT_NULL(slab_record_cache(1409));
 }

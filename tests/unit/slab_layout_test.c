@@ -217,7 +217,7 @@ TEST(slab_layout, worked_by_hand)
 	}
 }
 
-/* Record first, from the next 16 bytes on as many objects as the page holds. */
+/* Record first, from the next cache line on as many objects as the page holds. */
 TEST(slab_layout, records_on_their_slabs)
 {
 	for (u32 stride = 16; stride <= 2000; stride += 8) {
@@ -234,8 +234,8 @@ TEST(slab_layout, records_on_their_slabs)
 		EXPECT_EQ(c.record_bytes, record_for(n, n + 1));
 		EXPECT_NULL(c.record_cache);
 		EXPECT_EQ(c.reciprocal, 0);
-		EXPECT_LE((c.record_bytes + 15) / 16 * 16 + n * stride, 4096);
-		behind = (record_for(n + 1, n + 2) + 15) / 16 * 16 + (n + 1) * stride;
+		EXPECT_LE((c.record_bytes + 63) / 64 * 64 + n * stride, 4096);
+		behind = (record_for(n + 1, n + 2) + 63) / 64 * 64 + (n + 1) * stride;
 		EXPECT_GT(behind, 4096); /* one more would not fit */
 	}
 }

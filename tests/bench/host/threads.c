@@ -11,11 +11,14 @@
  * after the other. In elapsed time it needs two free processors; scaling_cpu takes each thread's
  * processor time instead, and so only shows what they do to each other's caches.
  */
+#define _GNU_SOURCE
 #include <tests/bench/host/work.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <string.h>
 
-enum { PAIRS = 100000, LIVE = 50000, STEPS = 50000, OBJECTS = 50000, RING = 4096, SIZES = 4096 };
+enum { PAIRS = 1000000, LIVE = 50000, STEPS = 50000, OBJECTS = 50000, RING = 4096, SIZES = 4096 };
 enum { MAX_ROUNDS = 11 };
 
 static pthread_barrier_t barrier;
@@ -49,6 +52,24 @@ static void end_round(struct thread *t)
 	meet();
 }
 
+/* Each on a processor of its own, if there are two: or a round may be over before the system's
+ * scheduler has parted them. */
+static void part_threads(void)
+{
+	cpu_set_t allowed, one;
+	unsigned nr = 0;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2)
+		return;
+	for (unsigned cpu = 0; nr < 2; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		pthread_setaffinity_np(threads[nr++].id, sizeof(one), &one);
+	}
+}
+
 static void start_threads(unsigned rounds, void *(*body)(void *))
 {
 	nr_rounds = rounds;
@@ -60,6 +81,7 @@ static void start_threads(unsigned rounds, void *(*body)(void *))
 		if (pthread_create(&threads[i].id, NULL, body, &threads[i]) != 0)
 			fail(STATUS_FAILED, "cannot start a thread");
 	}
+	part_threads();
 }
 
 static void join_threads(void)
@@ -95,18 +117,40 @@ static void run_threads(u64 ops, void *(*body)(void *))
 	phase_report(&cpu);
 }
 
-static void *hot(void *context)
-{
-	struct thread *t = context;
-
-	subject_thread(t->number);
-	for (unsigned round = 0; round < nr_rounds; round++) {
-		begin_round(t);
-		for (u32 i = 0, n = alone && t->number != 0 ? 0 : PAIRS; i < n; i++)
-			subject_free(opaque(subject_alloc(64)));
-		end_round(t);
+#define HOT(name, alloc, free)                                                               \
+	static void *hot_##name(void *context)                                               \
+	{                                                                                    \
+		struct thread *t = context;                                                  \
+                                                                                             \
+		subject_thread(t->number);                                                   \
+		for (unsigned round = 0; round < nr_rounds; round++) {                       \
+			begin_round(t);                                                      \
+			for (u32 i = 0, n = alone && t->number != 0 ? 0 : PAIRS; i < n; i++) \
+				free(opaque(alloc));                                         \
+			end_round(t);                                                        \
+		}                                                                            \
+		return NULL;                                                                 \
 	}
-	return NULL;
+
+/* clang-format off */
+HOT(16, subject_alloc(16), subject_free)
+HOT(64, subject_alloc(64), subject_free)
+HOT(1024, subject_alloc(1024), subject_free)
+HOT(page, subject_page_alloc(), subject_page_free)
+/* clang-format on */
+
+/* What --help says of the argument. */
+static void *(*hot_of(const char *what))(void *)
+{
+	if (what == NULL || strcmp(what, "64") == 0)
+		return hot_64;
+	if (strcmp(what, "16") == 0)
+		return hot_16;
+	if (strcmp(what, "1024") == 0)
+		return hot_1024;
+	if (strcmp(what, "page") == 0)
+		return hot_page;
+	fail(STATUS_USAGE, "threads_scaling takes 16, 64, 1024 or page, not %s", what);
 }
 
 static void *mix(void *context)
@@ -186,15 +230,14 @@ static void *pass(void *context)
 static void run_hot(const char *argument)
 {
 	(void)argument;
-	run_threads(PAIRS, hot);
+	run_threads(PAIRS, hot_64);
 }
 
 static void run_scaling(const char *argument)
 {
 	struct phase wall = {.name = "scaling", .ops = 1}, cpu = {.name = "scaling_cpu", .ops = 1};
 
-	(void)argument;
-	start_threads(2 * nr_blocks + 1, hot);
+	start_threads(2 * nr_blocks + 1, hot_of(argument));
 	(void)time_round();
 	for (unsigned i = 0; i < nr_blocks; i++) {
 		double one, one_cpu, both;
@@ -226,7 +269,8 @@ static void run_pass(const char *argument)
 
 const struct work thread_works[] = {
     {"threads_hot", "two threads: a pair of 64 bytes", run_hot},
-    {"threads_scaling", "two threads' hot pairs of 64 bytes, in times of one's alone", run_scaling},
+    {"threads_scaling", "16, 64, 1024 or page: two threads' hot pairs, in times of one's alone",
+     run_scaling},
     {"threads_mix", "two threads: the mix, 50,000 live objects each", run_mix},
     {"producer_consumer", "one thread allocates 256 bytes, the other frees them", run_pass},
     {0},
