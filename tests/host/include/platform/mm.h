@@ -121,7 +121,7 @@ static inline u8 page_state(const struct page *page)
 
 #define PLATFORM_RED_ZONE 0u
 #define PLATFORM_FAST
-#define PLATFORM_POISONS false /* to the byte: objects as wide as their class may be touched */
+#define PLATFORM_POISONS HOST_ASAN /* valgrind's build: objects are as wide as their class */
 
 #if HOST_ASAN
 /* Of the sanitizer's runtime. (Not its header: nothing of the C library may be seen here.) */
