@@ -466,7 +466,7 @@ void slab_init(void)
 		format_buf(name, sizeof(name), "slab-record-%u", record_sizes[i]);
 		setup_internal(&record_caches[i], name, record_sizes[i], SLAB_ON_SLAB);
 	}
-	setup_internal(&cache_cache, "kmem_cache", sizeof(struct kmem_cache), 0);
+	setup_internal(&cache_cache, "kmem_cache", sizeof(struct kmem_cache), SLAB_HWCACHE_ALIGN);
 	setup_internal(&magazine_cache, "magazines", sizeof(struct magazine), 0);
 	setup_internal(&cpu_objects_cache, "cpu_objects",
 	               sizeof(struct cpu_objects) * mm_nr_contexts(), 0);

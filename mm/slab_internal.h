@@ -12,6 +12,8 @@
 #include <mm/debug.h>
 #include <mm/report.h>
 
+#define CACHE_LINE 64
+
 /*
  * The record of a slab: off the slab (but for the caches that hold the records themselves), found
  * through any of its pages' struct page.
@@ -34,13 +36,10 @@ struct slab {
 
 /* So many objects have their tags on one cache line, which whoever allocates or frees one of them
  * writes to: objects go to contexts by such groups. */
-#define CACHE_LINE 64
 #define TAGS_A_LINE (CACHE_LINE / sizeof(u16))
 #define TAGS_A_LINE_MASK ((1ull << TAGS_A_LINE) - 1)
 
-static_assert(sizeof(struct slab) % CACHE_LINE == 0, "tags begin on a line, as records do");
-
-static_assert(offsetof(struct slab, tag) == 64, "a record starts with one cache line");
+static_assert(offsetof(struct slab, tag) == CACHE_LINE, "tags begin on a line, as records do");
 
 /*
  * The index of an address in its slab is the high half of (address - base) * reciprocal, with
@@ -138,7 +137,8 @@ struct kmem_cache {
 	struct kmem_cache **copies; /* C: that have its objects, kmalloc_classes.c; NULL: it has */
 	struct kmem_cache *record_cache; /* C: where the records come from; NULL when on the slab */
 
-	struct spinlock lock;
+	/* What trips write begins a cache line, for the fast ways read the first. */
+	struct spinlock lock __aligned(CACHE_LINE);
 	struct list slabs[NR_SLAB_LISTS]; /* L */
 	u32 nonempty_lists;               /* L: bit i while slabs[i] has members */
 	u32 list_at[NR_SLAB_LISTS + 1];   /* C: free objects from which on slabs[i] is right */

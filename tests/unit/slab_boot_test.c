@@ -29,7 +29,7 @@ static const struct {
     {"slab-record-1024", 1024, SLAB_ON_SLAB},
     {"slab-record-1152", 1152, SLAB_ON_SLAB},
     {"slab-record-1408", 1408, SLAB_ON_SLAB},
-    {"kmem_cache", sizeof(struct kmem_cache), 0},
+    {"kmem_cache", sizeof(struct kmem_cache), SLAB_HWCACHE_ALIGN},
     {"magazines", sizeof(struct magazine), 0},
     {"cpu_objects", 0, 0}, /* by the number of contexts */
 };
@@ -51,7 +51,8 @@ static struct kmem_cache *expect_internal(void)
 		ASSERT_NOT_NULL(c);
 		EXPECT_STREQ(c->name, internal[i].name);
 		EXPECT_EQ(c->size, size);
-		EXPECT_EQ(c->align, natural_align(size));
+		EXPECT_EQ(c->align,
+		          internal[i].flags & SLAB_HWCACHE_ALIGN ? 64 : natural_align(size));
 		EXPECT_EQ(c->flags,
 		          internal[i].flags | SLAB_INTERNAL | SLAB_STATIC | SLAB_NO_MAGAZINE);
 		EXPECT_TRUE(c->cpu == cpu_objects_none);

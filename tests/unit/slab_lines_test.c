@@ -117,6 +117,18 @@ TEST(slab_lines, records_fill_whole_ones)
 	end();
 }
 
+/* Every allocation reads the first; trips write from the lock on. */
+TEST(slab_lines, a_cache_s_first_is_only_read)
+{
+	struct kmem_cache *c = kmem_cache_create("lines", 100, 0, 0, NULL);
+
+	ASSERT_NOT_NULL(c);
+	EXPECT_NE((u64)&c->hot / LINE, (u64)&c->lock / LINE);
+	EXPECT_NE((u64)&c->hot / LINE, (u64)&c->nr_magazines / LINE);
+	EXPECT_TRUE(is_aligned((u64)c, LINE));
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
 TEST(slab_lines, two_cpus_hot_pages_share_none)
 {
 	begin();
