@@ -99,7 +99,7 @@ TEST(kmalloc_bytes, krealloc)
 			q = krealloc(p, sizes[to], GFP_KERNEL);
 			expect_exactly(q, sizes[to]);
 			EXPECT_NULL(
-			    mem_find_other(q, (int)from + 1, min_u64(sizes[from], sizes[to])));
+			    mem_find_other(q, (u8)(from + 1), min_u64(sizes[from], sizes[to])));
 			if (q != p && sizes[from] <= KMALLOC_MAX_CLASS)
 				EXPECT_TRUE(is_shut(p, room_for(sizes[from])));
 			free_exactly(q, sizes[to]);

@@ -48,6 +48,9 @@ u8 *pageblock_map;
 #endif
 
 u64 host_mapped_bytes, host_page_map_align = PAGE_SIZE;
+#if HOST_ASAN
+u64 host_pages_told;
+#endif
 u64 host_garbage_ram = 2 * MIB, host_garbage_page_map = 32 * MIB;
 
 static struct rng garbage;

@@ -158,17 +158,33 @@ static inline void platform_area_usable(u64 va, u64 bytes, u64 usable)
 	host_area = (struct host_area){va, bytes, usable};
 }
 
-/* Free pages may be touched here: tests look into them. */
-static inline void platform_pages_freed(const struct page *head, u64 nr_pages)
+/* Free pages may be touched here: tests look into them. With a sanitizer it is counted what would
+ * be open to it: pages given out, less those that came back (tests/host/page_alloc_told_tests.c).
+ */
+#if HOST_ASAN
+extern u64 host_pages_told; /* A */
+
+static inline void host_pages_tell(const struct page *head, u64 nr_pages)
+{
+	(void)head;
+	__atomic_add_fetch(&host_pages_told, nr_pages, __ATOMIC_RELAXED);
+}
+#else
+static inline void host_pages_tell(const struct page *head, u64 nr_pages)
 {
 	(void)head;
 	(void)nr_pages;
 }
+#endif
+
+static inline void platform_pages_freed(const struct page *head, u64 nr_pages)
+{
+	host_pages_tell(head, -nr_pages);
+}
 
 static inline void platform_pages_allocated(const struct page *head, u64 nr_pages)
 {
-	(void)head;
-	(void)nr_pages;
+	host_pages_tell(head, nr_pages);
 }
 
 /* A thread's; a thread that is to be another CPU than 0 says so with host_cpu_enter(). */
