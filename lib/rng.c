@@ -2,7 +2,8 @@
  * xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2018) with
  * its state filled by splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
  * generators", 2014), and bounded numbers by Lemire, "Fast random integer generation in an
- * interval", 2019.
+ * interval", 2019. The small one is xorshift64* (Vigna, "An experimental exploration of Marsaglia's
+ * xorshift generators, scrambled", 2016).
  *
  * splitmix64 visits every 64-bit value once, so of four successive outputs at most one is 0: the
  * all-zero state, the one that xoshiro cannot leave, does not occur for any seed.
@@ -56,4 +57,12 @@ u64 rng_below(struct rng *r, u64 bound)
 			product = (unsigned __int128)rng_next(r) * bound;
 	}
 	return (u64)(product >> 64);
+}
+
+u64 rng_word_below(u64 *state, u64 bound)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return (u64)(((unsigned __int128)(*state * 0x2545f4914f6cdd1d) * bound) >> 64);
 }

@@ -43,6 +43,7 @@
 #include "slab_internal.h"
 
 #include <lib/assert.h>
+#include <lib/rng.h>
 #include <lib/string.h>
 #include <mm/node.h>
 #include <mm/page_alloc.h>
@@ -127,15 +128,6 @@ static struct magazine_slot *take_from_slab(struct kmem_cache *c, struct slab *s
 	return to;
 }
 
-/* xorshift64* (Vigna 2016): never 0. L */
-static u64 next_random(struct kmem_cache *c)
-{
-	c->random ^= c->random >> 12;
-	c->random ^= c->random << 25;
-	c->random ^= c->random >> 27;
-	return c->random * 0x2545f4914f6cdd1d;
-}
-
 /* The same, but each object is the next free one behind a random place. */
 static __noinline struct magazine_slot *take_randomly(struct kmem_cache *c, struct slab *s,
                                                       struct magazine_slot *to, u32 n)
@@ -143,7 +135,7 @@ static __noinline struct magazine_slot *take_randomly(struct kmem_cache *c, stru
 	u64 *bits = slab_bits(c, s);
 
 	for (const struct magazine_slot *end = to + n; to < end; to++) {
-		u64 from = (u64)(((unsigned __int128)next_random(c) * c->nr_objects) >> 64);
+		u64 from = rng_word_below(&c->random, c->nr_objects);
 		size_t index = bitmap_next(bits, c->nr_objects, from);
 
 		if (index == c->nr_objects)

@@ -27,6 +27,7 @@
 
 #include <lib/assert.h>
 #include <lib/race.h>
+#include <lib/rng.h>
 #include <lib/string.h>
 #include <mm/page_alloc.h>
 
@@ -158,24 +159,16 @@ static bool has_magazine(struct kmem_cache *c, struct cpu_objects *o)
 	return m != NULL;
 }
 
-/* xorshift64* (Vigna 2016), seeded by the cache's own and the context. */
-static u64 next_random(const struct kmem_cache *c, struct cpu_objects *o)
-{
-	if (o->random == 0)
-		o->random = (data_race(c->random) ^ mm_this(id) * 0x9e3779b97f4a7c15) | 1;
-	o->random ^= o->random >> 12;
-	o->random ^= o->random << 25;
-	o->random ^= o->random >> 27;
-	return o->random * 0x2545f4914f6cdd1d;
-}
-
-/* What was freed last does not come first: slab_randomize(). (Fisher and Yates.) */
+/* What was freed last does not come first: slab_randomize(). (Fisher and Yates.) By numbers of the
+ * context's own, which begin with the cache's. */
 static __noinline void shuffle(const struct kmem_cache *c, struct cpu_objects *o)
 {
 	struct magazine_slot *slot = &o->loaded->slot[1];
 
+	if (o->random == 0)
+		o->random = (data_race(c->random) ^ mm_this(id) * 0x9e3779b97f4a7c15) | 1;
 	for (u64 left = nr_loaded(o); left > 1; left--) {
-		u64 other = (u64)(((unsigned __int128)next_random(c, o) * left) >> 64);
+		u64 other = rng_word_below(&o->random, left);
 		struct magazine_slot last = slot[left - 1];
 
 		slot[left - 1] = slot[other];

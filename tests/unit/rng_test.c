@@ -97,3 +97,18 @@ TEST(rng, below_is_uniform_for_bounds_that_reject)
 		}
 	}
 }
+
+/* The first outputs of xorshift64* from 1, of which a bound of 2^63 shows all bits but the lowest.
+ */
+TEST(rng, of_one_word_is_xorshift64_star)
+{
+	static const u64 reference[] = {
+	    0x47e4ce4b896cdd1d, 0xabcfa6a8e079651d, 0xb9d10d8feb731f57,
+	    0x4db418a0bb1b019d, 0xe6199b04d5aa600,  0xc8674bcb42e3aad9,
+	};
+	u64 state = 1;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(reference); i++)
+		EXPECT_EQ(rng_word_below(&state, 1ull << 63), reference[i] >> 1);
+	EXPECT_EQ(rng_word_below(&state, 1), 0);
+}

@@ -145,3 +145,102 @@ TEST(slab_random, magazines_are_shuffled)
 	kmem_cache_free_bulk(c, n, is);
 	EXPECT_EQ(kmem_cache_destroy(c), 0);
 }
+
+/* Each of 64 places is expected 40 times, with a deviation of 6. */
+TEST(slab_random, every_place_is_as_likely)
+{
+	struct kmem_cache *c = kmem_cache_create("random", 64, 0, SLAB_NO_MAGAZINE, NULL);
+	static u32 count[1024];
+	struct slab_object_info info;
+
+	ASSERT_NOT_NULL(c);
+	ASSERT_LE(c->nr_objects, ARRAY_SIZE(count));
+	memset(count, 0, sizeof(count));
+	c->random = 13;
+	for (u32 i = 0; i < 40 * c->nr_objects; i++) {
+		void *p = kmem_cache_alloc(c, GFP_KERNEL);
+
+		ASSERT_TRUE(slab_object_of(p, &info));
+		count[info.index]++;
+		kmem_cache_free(c, p);
+	}
+	for (u32 i = 0; i < c->nr_objects; i++) {
+		EXPECT_GT(count[i], 8);
+		EXPECT_LT(count[i], 90);
+	}
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+/* Which of a full magazine's objects is handed out first, by its place there. */
+static u64 first_of_spare(struct kmem_cache *c)
+{
+	static void *objects_of_two[2 * MAGAZINE_SLOTS];
+	static struct magazine was;
+	const struct cpu_objects *o = cpu_objects_of(c, (unsigned)mm_this(id));
+	u64 half = c->capacity, n = 2 * half, nr = 0, place = 1;
+
+	ASSERT_EQ(kmem_cache_alloc_bulk(c, GFP_KERNEL, n, objects_of_two), n);
+	for (u64 i = 0; i < n; i++)
+		kmem_cache_free(c, objects_of_two[i]);
+	while (o->top != o->loaded->slot)
+		objects_of_two[nr++] = kmem_cache_alloc(c, GFP_KERNEL);
+	ASSERT_EQ(o->nr_spare, half);
+	memcpy(&was, o->spare, sizeof(was));
+	objects_of_two[nr] = kmem_cache_alloc(c, GFP_KERNEL);
+	while (place < half && was.slot[place].object != objects_of_two[nr])
+		place++;
+	for (u64 i = 0; i <= nr; i++)
+		kmem_cache_free(c, objects_of_two[i]);
+	return place;
+}
+
+/* Each of 62 is expected 20 times, with a deviation of 4. */
+TEST(slab_random, every_object_of_a_magazine_may_come_first)
+{
+	struct kmem_cache *c = kmem_cache_create("shuffled", 64, 0, 0, NULL);
+	u32 first[MAGAZINE_SLOTS + 1] = {0};
+
+	ASSERT_NOT_NULL(c);
+	if (c->capacity == 0) {
+		EXPECT_EQ(kmem_cache_destroy(c), 0);
+		test_skip("needs magazines");
+		return;
+	}
+	c->random = 17;
+	for (u32 round = 0; round < 20u * c->capacity; round++)
+		first[first_of_spare(c)]++;
+	for (u32 i = 1; i <= c->capacity; i++) {
+		EXPECT_GT(first[i], 2);
+		EXPECT_LT(first[i], 60);
+	}
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
+
+static struct slab *slab_with_a_free_object(struct kmem_cache *c, void **p)
+{
+	c->random = 19;
+	*p = kmem_cache_alloc(c, GFP_KERNEL);
+	ASSERT_NOT_NULL(*p);
+	return slab_of(*p);
+}
+
+/* What is free and what is used must agree, whichever is chosen. */
+TEST(slab_random, a_free_bit_of_a_used_object)
+{
+	struct kmem_cache *c = kmem_cache_create("random", 64, 0, SLAB_NO_MAGAZINE, NULL);
+	struct slab *s;
+	void *p;
+
+	ASSERT_NOT_NULL(c);
+	s = slab_with_a_free_object(c, &p);
+	for (u32 i = 0; i < c->nr_objects; i++)
+		if (s->tag[i] == TAG_IN_SLAB)
+			s->tag[i] = TAG_FIRST_SITE;
+	EXPECT_PANIC("slab: free bit of a used object", (void)kmem_cache_alloc(c, GFP_KERNEL));
+	spin_unlock(&c->lock); /* the panic came under it */
+	for (u32 i = 0; i < c->nr_objects; i++)
+		if (slab_object(c, s, i) != p)
+			s->tag[i] = TAG_IN_SLAB;
+	kmem_cache_free(c, p);
+	EXPECT_EQ(kmem_cache_destroy(c), 0);
+}
