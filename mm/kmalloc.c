@@ -399,7 +399,7 @@ static bool fits_in_place(const void *p, size_t old, size_t size)
 		slab_debug_resize(s, (void *)p, size);
 		return true;
 	}
-	if (old <= KMALLOC_MAX_CLASS)
+	if (s != NULL || guard_owns(p))
 		return kmalloc_class_size(size) == old;
 	if (size <= KMALLOC_MAX_CLASS ||
 	    div_round_up(size, PAGE_SIZE) != div_round_up(old, PAGE_SIZE))

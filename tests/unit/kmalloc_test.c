@@ -217,6 +217,25 @@ static bool is_filled(const char *p, size_t to)
 	return true;
 }
 
+/* However small, it lies in pages of its own, not in a class. */
+TEST(kmalloc, what_lies_low_shrinks_into_a_class)
+{
+	static const u16 sizes[] = {8192, 5000, 4096, 3000, 100, 1};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char *low = kmalloc(8192, GFP_KERNEL | __GFP_DMA), *p;
+
+		ASSERT_NOT_NULL(low);
+		memset(low, 0x5c, 8192);
+		p = krealloc(low, sizes[i], GFP_KERNEL);
+		ASSERT_NOT_NULL(p);
+		EXPECT_TRUE(p != low);
+		EXPECT_EQ(ksize(p), kmalloc_class_size(sizes[i]));
+		EXPECT_NULL(mem_find_other(p, 0x5c, sizes[i]));
+		kfree(p);
+	}
+}
+
 TEST(kmalloc, krealloc_keeps_the_contents)
 {
 	static const u32 sizes[] = {1,     16,   17,   64,  65,   1000, 1024, 8192, 8193,
