@@ -95,6 +95,16 @@ static void take_run(struct zone *z)
 	zone_free_run(z, page, 16);
 }
 
+/* 15 pages, and one behind them. */
+static void take_apart(struct zone *z)
+{
+	struct page *page = zone_alloc_apart(z, 0, 15);
+
+	ASSERT_NOT_NULL(page);
+	zone_free_run(z, page, 15);
+	ASSERT_TRUE(zone_free(z, page + 15, 0));
+}
+
 static void take_batch(struct zone *z)
 {
 	struct page *pages[16];
@@ -116,6 +126,7 @@ TEST(zone_edges, background_reclaim_is_wanted_below_the_low_mark)
 			continue;
 		EXPECT_WANTED_BELOW(z, take_block(z));
 		EXPECT_WANTED_BELOW(z, take_run(z));
+		EXPECT_WANTED_BELOW(z, take_apart(z));
 		EXPECT_WANTED_BELOW(z, take_batch(z));
 	}
 }
