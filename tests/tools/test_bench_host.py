@@ -82,7 +82,7 @@ class Driver(unittest.TestCase):
         self.figures("strata", "scaling 1.95\nscaling_cpu 1.99")
         out = self.run_driver("--only", "threads_scaling")[1]
         self.assertIn("at least 1.90: met, 1.95", out)
-        self.assertIn("Goals: 1 met, 0 missed", out)
+        self.assertIn("Goals: 4 met, 0 missed", out)
         self.figures("strata", "scaling 1.85\nscaling_cpu 1.99")
         self.assertIn("at least 1.90: **missed**, 1.85", self.run_driver("--only", "threads_scaling")[1])
 
@@ -240,7 +240,8 @@ class Program(unittest.TestCase):
     def test_every_workload_runs_and_prints_figures(self):
         works = [("hot_16",), ("hot_runtime", "100"), ("hot_mixed",), ("hot_page",), ("batch_256", "random"),
                  ("batch_page", "reverse"), ("mix", "1000"), ("mix_footprint", "1000"), ("threads_hot",),
-                 ("threads_scaling",), ("producer_consumer",), ("replay", "tests/fuzz/seeds/trace/every-kind")]
+                 ("threads_scaling",), ("threads_scaling", "page"), ("producer_consumer",),
+                 ("replay", "tests/fuzz/seeds/trace/every-kind")]
         for subject in ("strata", "malloc", "none"):
             for work in works:
                 status, out, err = self.run_program(subject, "--blocks", "1", *work)
@@ -251,7 +252,8 @@ class Program(unittest.TestCase):
 
     def test_wrong_usage_is_one_line(self):
         for arguments in ((), ("nothing",), ("--blocks", "0", "mix"), ("mix", "0"), ("batch_256", "sideways"),
-                          ("replay", "nowhere"), ("replay", "tests/fuzz/seeds/trace/wrong"), ("hot_runtime",)):
+                          ("replay", "nowhere"), ("replay", "tests/fuzz/seeds/trace/wrong"), ("hot_runtime",),
+                          ("threads_scaling", "17")):
             status, _, err = self.run_program("strata", *arguments)
             self.assertEqual((status, err.count("\n")), (64, 1), (arguments, err))
 
