@@ -204,13 +204,20 @@ static void insert_row(struct slab_row *rows, unsigned n, struct slab_row row)
 	rows[n] = row;
 }
 
+/* Its number; as many as there are: none has the name. */
+static unsigned find_column(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(slab_columns); i++)
+		if (strcmp(slab_columns[i], name) == 0)
+			return i;
+	return ARRAY_SIZE(slab_columns);
+}
+
 int stats_print_slabinfo_by(const char *column)
 {
-	unsigned by = 0, max = 0, n = 0;
+	unsigned by = find_column(column), max = 0, n = 0;
 	struct slab_row *rows;
 
-	while (by < ARRAY_SIZE(slab_columns) && strcmp(slab_columns[by], column) != 0)
-		by++;
 	if (by == ARRAY_SIZE(slab_columns))
 		return -EINVAL;
 	for (struct kmem_cache *c = kmem_cache_next(NULL); c != NULL; c = kmem_cache_next(c))

@@ -5,6 +5,7 @@
  */
 #include "slab_internal.h"
 
+#include <lib/assert.h>
 #include <lib/string.h>
 #include <mm/mm.h>
 
@@ -49,6 +50,7 @@ void mm_count_kinds(u64 start, u64 end, u64 pages[MM_NR_KINDS])
 		unsigned kind = kind_at(start, &next);
 
 		next = min_u64(next, end);
+		debug_assert(next > start);
 		pages[kind] += next - start;
 	}
 }
@@ -101,6 +103,7 @@ static void print_zone_map(const struct zone *z, u64 cell, unsigned columns)
 
 		for (; n < columns && start < z->buddy.high; n++, start += cell)
 			line[n] = cell_letter(start, min_u64(start + cell, z->buddy.high));
+		debug_assert(start > first);
 		line[n] = '\0';
 		kprintf("%12lx %s\n", first << PAGE_SHIFT, line);
 	}

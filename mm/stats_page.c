@@ -6,11 +6,12 @@
  *
  * Cost: O(objects of the slab).
  */
+#include "slab_internal.h"
+
 #include <lib/log.h>
 #include <mm/mm.h>
 
-#define SLAB_COLUMNS 64u /* of the picture */
-#define SLAB_ROWS 12u
+#define SLAB_COLUMNS 64u /* of the picture, which has 8 rows at most: 512 objects */
 #define MAX_OWNERS 32u
 #define SHOWN_OWNERS 5u
 
@@ -29,14 +30,14 @@ static void print_head(const struct page *head)
 
 /* --- a slab --- */
 
-/* The first object that lies in the frame, even with its end alone. */
+/* The first object that lies in the frame, even with its end alone, or behind it. The slab may just
+ * have gone: then there is none. */
 static bool object_in(u64 pfn, struct slab_object_info *info)
 {
-	u64 address = (u64)phys_to_virt(pfn << PAGE_SHIFT), end = address + PAGE_SIZE;
+	const void *page = phys_to_virt(pfn << PAGE_SHIFT);
+	const struct slab *s = slab_of(page);
 
-	while (address < end && !slab_object_of((void *)address, info))
-		address += 8;
-	return address < end;
+	return s != NULL && slab_object_of((void *)max_u64((u64)page, s->base), info);
 }
 
 static void print_cache(const struct kmem_cache_stats *s)
@@ -75,18 +76,22 @@ struct owners {
 	} owner[MAX_OWNERS];
 };
 
+static u32 find_owner(const struct owners *o, u32 tag)
+{
+	for (u32 i = 0; i < o->nr; i++)
+		if (o->owner[i].tag == tag)
+			return i;
+	return o->nr;
+}
+
 static void count_owner(struct owners *o, u32 tag)
 {
-	u32 i = 0;
+	u32 i = find_owner(o, tag);
 
-	while (i < o->nr && o->owner[i].tag != tag)
-		i++;
-	if (i == MAX_OWNERS) {
-		o->owner[MAX_OWNERS - 1].tag = TAG_IN_SLAB; /* nobody's: the others */
-		i--;
-	} else if (i == o->nr) {
+	if (i == MAX_OWNERS)
+		o->owner[--i].tag = TAG_IN_SLAB; /* nobody's: the others */
+	else if (i == o->nr)
 		o->owner[o->nr++].tag = tag;
-	}
 	o->owner[i].objects++;
 }
 
@@ -133,17 +138,13 @@ static void print_slab(u64 pfn)
 	print_cache(&s);
 	first = (char *)info.object - info.index * s.stride;
 	kprintf("  objects of the slab: # live, c in a CPU's magazine, . free");
-	for (u32 i = 0; i < s.objects_per_slab; i++) {
-		if (i % SLAB_COLUMNS == 0 && i < SLAB_ROWS * SLAB_COLUMNS)
-			kprintf("\n  ");
-		if (!slab_object_of(first + i * s.stride, &info))
-			break;
-		if (i < SLAB_ROWS * SLAB_COLUMNS)
-			kprintf("%c", object_letter(info.tag));
+	for (u32 i = 0; i < s.objects_per_slab && slab_object_of(first + i * s.stride, &info);
+	     i++) {
+		kprintf("%s%c", i % SLAB_COLUMNS == 0 ? "\n  " : "", object_letter(info.tag));
 		if (info.tag >= TAG_FIRST_SITE)
 			count_owner(&owners, info.tag);
 	}
-	kprintf("%s\n", s.objects_per_slab > SLAB_ROWS * SLAB_COLUMNS ? " ..." : "");
+	kprintf("\n");
 	print_owners(&owners);
 }
 
