@@ -22,6 +22,7 @@
 #include "blocks.h"
 #include "guard_internal.h"
 
+#include <lib/assert.h>
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <mm/leak.h>
@@ -36,6 +37,7 @@ struct leak_scan {
 	struct leak_report *out;
 	unsigned nr_work;
 	bool overflowed;
+	u64 nr_marked;
 };
 
 /* Not in the scan itself, which lies on a stack; emptied, so that no old entry leads anywhere. */
@@ -61,12 +63,13 @@ static void mark_object(struct leak_scan *s, struct slab *slab, u64 address)
 	u64 index = (address - slab->base) / c->stride;
 	u16 *tag;
 
-	if (address < slab->base || index >= c->nr_objects || (c->flags & SLAB_INTERNAL))
+	if (index >= c->nr_objects || (c->flags & SLAB_INTERNAL))
 		return;
 	tag = &slab->tag[index];
 	if (*tag < TAG_FIRST_SITE || (*tag & MARK))
 		return;
 	*tag |= MARK;
+	s->nr_marked++;
 	add_work(s, slab_object(c, slab, (u32)index), c->size);
 }
 
@@ -77,6 +80,7 @@ static void mark_large(struct leak_scan *s, u64 address)
 	if (head == NULL || head->type != PAGE_LARGE || (head->site & SITE_MARK))
 		return;
 	head->site |= SITE_MARK;
+	s->nr_marked++;
 	add_work(s, large_address(head), head->bytes);
 }
 
@@ -199,10 +203,13 @@ static void read_large_again(void *scan, struct page *head)
 static void mark_rest(struct leak_scan *s)
 {
 	while (s->overflowed) {
+		u64 former = s->nr_marked;
+
 		s->overflowed = false;
 		s->out->nr_rounds++;
 		visit_objects(&(struct visit){s, read_again});
 		blocks_visit(read_large_again, s);
+		debug_assert(!s->overflowed || s->nr_marked > former); /* so it ends */
 	}
 }
 
@@ -211,17 +218,16 @@ static void mark_rest(struct leak_scan *s)
 /* NULL: there are others, and no room. */
 static struct leak_site *site_for(struct leak_report *out, u32 tag)
 {
-	struct leak_site *s = out->site, *end = s + out->nr_sites;
+	struct leak_site *end = out->site + out->nr_sites;
 
-	while (s < end && s->tag != tag)
-		s++;
-	if (s == out->site + LEAK_SITES)
+	for (struct leak_site *s = out->site; s < end; s++)
+		if (s->tag == tag)
+			return s;
+	if (out->nr_sites == LEAK_SITES)
 		return NULL;
-	if (s == end) {
-		out->nr_sites++;
-		*s = (struct leak_site){0, 0, tag, LEAK_NO_AGE, LEAK_NO_AGE};
-	}
-	return s;
+	out->nr_sites++;
+	*end = (struct leak_site){0, 0, tag, LEAK_NO_AGE, LEAK_NO_AGE};
+	return end;
 }
 
 static void add_to_site(struct leak_site *s, u64 bytes, u32 age_ms)

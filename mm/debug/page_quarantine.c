@@ -91,8 +91,7 @@ u64 page_quarantine_limit(u64 nr_pages)
 
 void page_quarantine_init(u64 nr_pages)
 {
-	queue.first = NULL; /* another machine's, if anything */
-	queue.nr_pages = 0;
+	queue.nr_pages = 0; /* another machine's, if any, are gone with it */
 	queue.limit = nr_pages;
 }
 

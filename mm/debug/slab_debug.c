@@ -272,6 +272,7 @@ static void *take(struct kmem_cache *c, const struct request *r, struct damage *
 		if (is_sound(c, s, index, d)) {
 			make_live(c, s, index, r);
 		} else {
+			debug_assert(d->found); /* it is told, and not the next one taken */
 			slab_put_locked(c, &slot, 1);
 			slot.object = NULL;
 		}

@@ -25,6 +25,9 @@ void host_cpus_meet(void);
  * it. */
 extern bool host_cpus_answer;
 
+/* The so-many-th platform_guard_begin() from now on finds no memory; 0: none. */
+extern u64 host_guard_refused;
+
 /* A PC with so many bytes (0: as many as now) and CPUs, in place of the one that runs the tests:
  * its memory map; and that one again. What was allocated on a machine is gone with it. */
 const struct memmap *host_machine_borrow(u64 bytes, unsigned nr_cpus);
