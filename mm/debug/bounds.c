@@ -18,9 +18,7 @@ static size_t object_size(const struct slab_object_info *info)
 {
 	if (guard_owns(info->object))
 		return guard_size(info->object);
-	if (info->cache->debug != 0)
-		return slab_debug_size(slab_of(info->object), info->object);
-	return info->cache->size;
+	return slab_debug_size(slab_of(info->object), info->object);
 }
 
 static const char *object_fault(const struct slab_object_info *info, size_t n)

@@ -123,7 +123,7 @@ static void tell_object(struct sink *out, const void *address, struct slab_objec
 
 	format_to(out, "object %p%+ld: index %u of its slab, cache %s, %u bytes", info->object,
 	          (long)offset, info->index, c->name, c->size);
-	if (c->debug != 0 && c->ctor == NULL && slab_debug_size(s, info->object) != c->size)
+	if (slab_debug_size(s, info->object) != c->size)
 		format_to(out, ", asked for %lu", slab_debug_size(s, info->object));
 	format_to(out, "\n");
 	tell_state(out, info);
