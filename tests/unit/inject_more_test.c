@@ -14,22 +14,22 @@
 
 enum { NR = 20000 };
 
-static bool arm(enum inject_point point, const char *text)
+static bool arm(enum inject_point point, const char *rule_text)
 {
 	char why[INJECT_WHY_MAX];
 	struct inject_rule rule;
 
-	return inject_parse(point, text, &rule, why) == 0 && inject_set(point, &rule) == 0;
+	return inject_parse(point, rule_text, &rule, why) == 0 && inject_set(point, &rule) == 0;
 }
 
 /* Of so many requests, those that failed. */
 static u32 failures(u32 probability, u32 nr)
 {
-	char text[48];
+	char rule[48];
 	u32 failed = 0;
 
-	format_buf(text, sizeof(text), "probability=%u,seed=3", probability);
-	ASSERT_TRUE(arm(INJECT_PAGES, text));
+	format_buf(rule, sizeof(rule), "probability=%u,seed=3", probability);
+	ASSERT_TRUE(arm(INJECT_PAGES, rule));
 	for (u32 i = 0; i < nr; i++)
 		failed += inject_pages(GFP_KERNEL, 0);
 	ASSERT_EQ(inject_set(INJECT_PAGES, NULL), 0);
