@@ -120,12 +120,13 @@ static u32 first_above(const struct memmap *m, u64 pa)
 	u32 low = 0, high = m->nr;
 
 	while (low < high) {
-		u32 middle = low + (high - low) / 2;
+		u32 left = high - low, middle = low + left / 2;
 
 		if (range_end(&m->range[middle]) > pa)
 			high = middle;
 		else
 			low = middle + 1;
+		debug_assert(high - low < left);
 	}
 	return low;
 }

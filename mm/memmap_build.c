@@ -43,6 +43,7 @@ static void swap_ranges(struct mem_range *a, struct mem_range *b)
  * broken. */
 static void sift_down(struct mem_range *r, u32 i, u32 nr)
 {
+	debug_assert(i < nr);
 	for (;;) {
 		u64 child = 2ull * i + 1; /* 64 bits: nr may be near 2^32 */
 
@@ -136,6 +137,7 @@ static void bridge_gaps_below(struct memmap *m, u64 gap)
 {
 	u32 out = 0;
 
+	debug_assert(gap != 0); /* such neighbours are there for ever */
 	for (u32 i = 1; i < m->nr; i++) {
 		struct mem_range *a = &m->range[out], r = m->range[i];
 

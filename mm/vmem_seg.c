@@ -96,7 +96,7 @@ static void collect_surplus(struct vmem *v, u32 nr_kept, struct vmem_leftovers *
 	while (v->nr_spare > nr_kept) {
 		struct vmem_seg *s = take_spare(v);
 
-		assert(!is_static(v, s)); /* these come last, and are no more than are kept */
+		debug_assert(!is_static(v, s)); /* these come last, and are no more than are kept */
 		list_push_back(&left->segs, &s->link);
 	}
 }
@@ -263,8 +263,7 @@ static bool rebuild_idle(struct vmem *v, struct vmem_leftovers *left)
 		}
 		discard(v, s);
 	}
-	while (!is_static(v, list_first(&v->spare, struct vmem_seg, link)))
-		list_push_back(&left->segs, &take_spare(v)->link);
+	collect_surplus(v, SEGS_NEEDED, left);
 	v->rotor = NULL;
 	v->size = v->nr_spans = 0;
 	for (u64 i = 0; i < nr; i++)

@@ -47,10 +47,12 @@ static struct work {
 
 /* --- marking --- */
 
+/* Of what was just marked. */
 static void add_work(struct leak_scan *s, const void *start, u64 bytes)
 {
 	const u64 *first = start;
 
+	s->nr_marked++;
 	if (s->nr_work == WORK_MAX)
 		s->overflowed = true;
 	else
@@ -69,7 +71,6 @@ static void mark_object(struct leak_scan *s, struct slab *slab, u64 address)
 	if (*tag < TAG_FIRST_SITE || (*tag & MARK))
 		return;
 	*tag |= MARK;
-	s->nr_marked++;
 	add_work(s, slab_object(c, slab, (u32)index), c->size);
 }
 
@@ -80,7 +81,6 @@ static void mark_large(struct leak_scan *s, u64 address)
 	if (head == NULL || head->type != PAGE_LARGE || (head->site & SITE_MARK))
 		return;
 	head->site |= SITE_MARK;
-	s->nr_marked++;
 	add_work(s, large_address(head), head->bytes);
 }
 
@@ -115,6 +115,13 @@ static void do_work(struct leak_scan *s)
 	}
 }
 
+/* What these words lead to, and all that leads to. */
+static void read_all(struct leak_scan *s, const u64 *start, const u64 *end)
+{
+	read_words(s, start, end);
+	do_work(s);
+}
+
 void leak_add_root(struct leak_scan *s, const void *start, const void *end)
 {
 	const u64 *first = (const u64 *)align_up((u64)start, sizeof(u64));
@@ -123,8 +130,7 @@ void leak_add_root(struct leak_scan *s, const void *start, const void *end)
 	if (first >= last)
 		return;
 	s->out->nr_roots += (u64)(last - first);
-	read_words(s, first, last);
-	do_work(s);
+	read_all(s, first, last);
 }
 
 void leak_pass_by(struct leak_scan *s, struct page *head)
@@ -186,18 +192,16 @@ static void visit_objects(struct visit *v)
 
 static void read_again(struct leak_scan *s, const struct kmem_cache *c, void *object, u16 *tag)
 {
-	if (*tag & MARK) {
-		add_work(s, object, c->size);
-		do_work(s);
-	}
+	if (*tag & MARK)
+		read_all(s, object, (u64 *)object + c->size / sizeof(u64));
 }
 
 static void read_large_again(void *scan, struct page *head)
 {
-	if (head->type == PAGE_LARGE && (head->site & SITE_MARK)) {
-		add_work(scan, large_address(head), head->bytes);
-		do_work(scan);
-	}
+	const u64 *start = (const u64 *)large_address(head);
+
+	if (head->type == PAGE_LARGE && (head->site & SITE_MARK))
+		read_all(scan, start, start + head->bytes / sizeof(u64));
 }
 
 static void mark_rest(struct leak_scan *s)

@@ -155,7 +155,6 @@ void page_debug_init(void)
 	unsigned letters = mm_debug_letters("pages");
 	u64 frames = highest_frame();
 
-	page_debug_on = page_gaps_on = false;
 	memset(&state, 0, sizeof(state));
 	state.poison = letters & DEBUG_POISON;
 	state.zero_alloc = letters & DEBUG_ZERO_ALLOC;

@@ -182,6 +182,32 @@ TEST(debug_pages, a_walk_sees_every_page_once)
 	host_machine_return();
 }
 
+static u64 nr_visits;
+
+static void count_visits(void *context, struct page *head)
+{
+	nr_visits += head == context;
+}
+
+/* A page whose type is that of no head is none, whatever else its words say. */
+TEST(debug_pages, a_walk_passes_over_what_is_no_head)
+{
+	static const u8 types[] = {PAGE_NONE, PAGE_INNER, NR_PAGE_TYPES, 255};
+	struct page *page = must_take(0);
+	u32 word = page->head;
+
+	nr_visits = 0;
+	blocks_visit(count_visits, page);
+	EXPECT_EQ(nr_visits, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+		page->type = types[i];
+		blocks_visit(count_visits, page);
+		EXPECT_EQ(nr_visits, 1);
+		page->head = word;
+	}
+	free_page(page);
+}
+
 /* --- guard pages around the largest --- */
 
 static void expect_run(u32 nr_pages, u32 with)

@@ -125,3 +125,18 @@ TEST(memmap_edges, boot_memory_may_have_no_room_at_all)
 	bootmem_init(&boot, &map, 5 * PAGE, 6 * PAGE);
 	EXPECT_EQ(bootmem_try_alloc(&boot, PAGE, PAGE, MEM_BOOTMEM), 5 * PAGE);
 }
+
+/* Below the limit, however large the rest of the request is. */
+TEST(memmap_edges, insert_stays_below_the_limit)
+{
+	u64 limit = 1ull << 36;
+
+	init(36);
+	EXPECT_PANIC("assertion failed", (void)memmap_insert(&map, limit, PAGE, MEM_USABLE));
+	EXPECT_PANIC("assertion failed", (void)memmap_insert(&map, 2 * limit, PAGE, MEM_USABLE));
+	EXPECT_PANIC("assertion failed",
+	             (void)memmap_insert(&map, limit - PAGE, 2 * PAGE, MEM_USABLE));
+	EXPECT_EQ(map.nr, 0);
+	EXPECT_EQ(memmap_insert(&map, limit - PAGE, PAGE, MEM_USABLE), 0);
+	EXPECT_NULL(memmap_check(&map));
+}

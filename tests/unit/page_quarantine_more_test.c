@@ -86,14 +86,16 @@ TEST(page_quarantine_more, interrupts_come_between_pages)
  * never waits: it is no block of the queue, even where there are so many pages. */
 TEST(page_quarantine_more, the_check_sees_wrong_orders)
 {
-	struct page *first, *second;
+	struct page *first, *second, *small;
 
 	if (!waiting_pages_begin(32))
 		return;
 	drain_cpu_pages();
 	first = must_take(3);
 	second = must_take(3);
-	second->link = (struct page *)1; /* of whoever had it */
+	small = must_take(2);
+	second->link = small; /* of whoever had it: no word that leads on */
+	free_pages(small, 2);
 	free_pages(first, 3);
 	free_pages(second, 3);
 	second->order = 2;

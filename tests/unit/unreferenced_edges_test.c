@@ -62,6 +62,28 @@ TEST(unreferenced_edges, free_pages_are_no_roots)
 	host_machine_return();
 }
 
+/* A word that is an address in a block of pages, or in none, marks nothing. */
+TEST(unreferenced_edges, addresses_of_pages_lead_nowhere)
+{
+	struct page *page;
+	u64 before;
+
+	host_machine_borrow(16 * MIB, 1);
+	root = NULL;
+	page = must(alloc_pages(GFP_KERNEL | __GFP_ZERO, 2));
+	page->link = NULL;
+	before = count();
+	root = (char *)page_address(page) + 5000;
+	EXPECT_EQ(count(), before);
+	EXPECT_NULL(page->link);
+	EXPECT_EQ(page->head, page_head_word(PAGE_ALLOCATED, 2, page->zone));
+	root = phys_to_virt(0);
+	EXPECT_EQ(count(), before);
+	root = phys_to_virt(PLATFORM_MAX_PA - 8);
+	EXPECT_EQ(count(), before);
+	host_machine_return();
+}
+
 static u16 *tag_of(void *object)
 {
 	struct slab_object_info info;
