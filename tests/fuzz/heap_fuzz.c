@@ -246,10 +246,10 @@ static void op_cache_alloc(struct input *in)
 	gfp_t gfp = take_gfp(in) & ~(is_constructed[i] ? __GFP_ZERO : 0u);
 	void *objects[24];
 
+	n = n < 8 ? 1 : n;
 	if (caches[i] == NULL || nr_live + n > MAX_LIVE)
 		return;
-	if (n < 8) {
-		n = 1;
+	if (n == 1) {
 		objects[0] = kmem_cache_alloc(caches[i], gfp);
 		if (objects[0] == NULL)
 			return;
