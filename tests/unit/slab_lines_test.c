@@ -7,6 +7,7 @@
 #if __STDC_HOSTED__
 #include "mm/slab_internal.h"
 
+#include <mm/harden.h>
 #include <mm/mm.h>
 #include <tests/host/cpus.h>
 #include <tests/host/machine.h>
@@ -70,15 +71,22 @@ static unsigned nr_shared(u64 (*line)(const void *))
 	return nr;
 }
 
+static bool was_random;
+
+/* Objects that are taken at random (mm/harden.h) are of any line. */
 static void begin(void)
 {
 	host_machine_borrow(64 * MIB, NR_CPUS);
 	host_cpus_answer = true;
+	was_random = kmalloc_cache[0]->random != 0;
+	slab_randomize(0);
 }
 
 static void end(void)
 {
 	on_cpu(0);
+	if (was_random)
+		slab_randomize(test_seed() | 1);
 	EXPECT_SOUND(mm_check());
 	host_machine_return();
 }

@@ -201,9 +201,9 @@ TEST(slab_random, every_object_of_a_magazine_may_come_first)
 	u32 first[MAGAZINE_SLOTS + 1] = {0};
 
 	ASSERT_NOT_NULL(c);
-	if (c->capacity == 0) {
+	if (c->capacity == 0 || c->quarantine != NULL || guard_on) {
 		EXPECT_EQ(kmem_cache_destroy(c), 0);
-		test_skip("needs magazines");
+		test_skip("needs magazines, and that what is freed lies in them at once");
 		return;
 	}
 	c->random = 17;

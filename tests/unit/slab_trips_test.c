@@ -83,34 +83,37 @@ static void expect_holds(u64 loaded, u64 spare, u64 nr_refills, u64 nr_flushes)
 	EXPECT_EQ(s.nr_flushes, nr_flushes);
 }
 
-/* From slabs that nobody else uses, a line of tags at a time: what a magazine holds of them. */
+/* From slabs that nobody else uses, a line of tags at a time: what a magazine holds of them. Random
+ * objects come from all lines, and fill it. */
 TEST(slab_trips, one_for_each_magazine_of_objects)
 {
-	enum { LINE = 32, ALL = 6 * LINE };
-	u32 n;
+	u32 n, line, all, trips;
 
 	open(256);
 	n = c->capacity;
+	line = c->random != 0 ? n : 32;
+	trips = c->random != 0 ? 3 : 6;
+	all = trips * line;
 	for (unsigned i = 0; i < 4; i++)
 		ASSERT_TRUE(slab_grow(c, GFP_KERNEL)); /* no trip is in vain */
-	for (unsigned i = 0; i < ALL; i++) {
+	for (unsigned i = 0; i < all; i++) {
 		alloc(i, 1);
-		expect_holds(LINE - 1 - i % LINE, 0, 1 + i / LINE, 0);
+		expect_holds(line - 1 - i % line, 0, 1 + i / line, 0);
 	}
 	for (unsigned i = 0; i < 2 * n; i++) {
 		release(i, 1);
-		expect_holds(i % n + 1, i < n ? 0 : n, 6, 0);
+		expect_holds(i % n + 1, i < n ? 0 : n, trips, 0);
 		EXPECT_EQ(c->nr_magazines, i < n ? 1 : 2);
 	}
 	alloc(0, n + 1); /* the spare comes to help */
-	expect_holds(n - 1, 0, 6, 0);
+	expect_holds(n - 1, 0, trips, 0);
 	release(0, n + 1);
-	expect_holds(n, n, 6, 0);
+	expect_holds(n, n, trips, 0);
 	release(2 * n, n); /* the colder half goes home */
-	expect_holds(n, n, 6, 1);
-	EXPECT_EQ(c->nr_free, c->nr_slabs * c->nr_objects - 2 * n - (ALL - 3 * n));
+	expect_holds(n, n, trips, 1);
+	EXPECT_EQ(c->nr_free, c->nr_slabs * c->nr_objects - 2 * n - (all - 3 * n));
 	EXPECT_EQ(c->nr_magazines, 2);
-	release(3 * n, ALL - 3 * n);
+	release(3 * n, all - 3 * n);
 	close();
 }
 

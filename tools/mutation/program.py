@@ -174,14 +174,14 @@ class Verdict(NamedTuple):
     by: str  # which test
 
 
-OTHER_NAMES = {"leak": "unreferenced", "guard_report": "guard", "stats_map": "stats", "stats_page": "stats",
-               "kmalloc": "harden", "kmalloc_classes": "harden"}  # of tests, by the file's name
+OTHER_NAMES = {"leak": ("unreferenced",), "guard_report": ("guard",), "stats_map": ("stats",), "stats_page": ("stats",),
+               "kmalloc": ("harden",), "kmalloc_classes": ("harden", "kmalloc_ways")}  # of tests, by the file's name
 
 
 def is_own(test: Test, function: str) -> bool:
     """Is it named for the function's file, or for its folder?"""
     folder, name = os.path.split(os.path.splitext(function.split(":")[0])[0])
-    return test.name.startswith((name, OTHER_NAMES.get(name, name), os.path.basename(folder) + "_"))
+    return test.name.startswith((name, os.path.basename(folder) + "_", *OTHER_NAMES.get(name, ())))
 
 
 class Judge:
